@@ -1,0 +1,51 @@
+"""The settings a user may change, their defaults and their checks. Names are those of the LSP configuration section."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flash_ls.errors import ConfigError
+
+SECTION = "flashLs"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One immutable set of settings."""
+
+    enabled: bool = True
+    model: str = "qwen2.5-coder-0.5b"
+    """A name from `flash-ls model list`, or the path of an artifact folder."""
+    threads: int = 0
+    """Threads of one forward pass; 0 lets the machine decide."""
+    budget_ms: int = 4000
+    """After this many milliseconds a request answers with the whole lines it has."""
+    max_line_tokens: int = 48
+    max_block_tokens: int = 192
+    prefix_tokens: int = 640
+    """How much of the text before the cursor the model sees."""
+    suffix_tokens: int = 160
+    """How much of the text after the cursor the model sees."""
+    complete_comments: bool = True
+    complete_strings: bool = True
+    max_file_bytes: int = 4_000_000
+    """Larger files get no completions."""
+
+
+def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[Config, list[str]]:
+    """Settings from a client laid over `base`, and the keys that mean nothing.
+
+    Raises `ConfigError` naming the key when a value has the wrong type or cannot be used.
+    """
+    base = base or Config()
+    defaults = dataclasses.asdict(base)
+    known = {key: _checked(key, value, type(defaults[key])) for key, value in settings.items() if key in defaults}
+    return dataclasses.replace(base, **known), [key for key in settings if key not in defaults]  # type: ignore[arg-type]
+
+
+def _checked(key: str, value: object, kind: type) -> object:
+    if type(value) is not kind:
+        raise ConfigError(f"Setting {SECTION}.{key} must be of type {kind.__name__}, not {value!r}; correct it in your editor's settings.")
+    if isinstance(value, int) and not isinstance(value, bool) and value < (key != "threads"):
+        raise ConfigError(f"Setting {SECTION}.{key} must be positive, not {value}; correct it in your editor's settings.")
+    return value

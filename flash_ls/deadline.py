@@ -1,0 +1,60 @@
+"""How long a request may take, and whether anyone still waits for it.
+
+One object is shared by the event loop, which cancels, and the worker thread, which checks. It knows nothing of models.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flash_ls.errors import Cancelled
+
+
+class Deadline:
+    """A time budget with a cancel switch that reaches into whatever runs under it."""
+
+    def __init__(self, budget_ms: float = math.inf) -> None:
+        self._end = time.monotonic() + budget_ms / 1000
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._interrupts: list[Callable[[], None]] = []
+
+    @property
+    def remaining_ms(self) -> float:
+        """Milliseconds left; negative once the budget is spent."""
+        return (self._end - time.monotonic()) * 1000
+
+    @property
+    def expired(self) -> bool:
+        return self.remaining_ms <= 0
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Stop the work: interrupts what runs now and makes every later `check` raise. Callable from any thread."""
+        with self._lock:
+            self._cancelled = True
+            interrupts = list(self._interrupts)
+        for interrupt in interrupts:
+            interrupt()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the request was cancelled. An expired budget does not raise: partial work is useful."""
+        if self._cancelled:
+            raise Cancelled("the request was cancelled")
+
+    @contextmanager
+    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, `cancel` also calls `interrupt`."""
+        with self._lock:
+            self._interrupts.append(interrupt)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._interrupts.remove(interrupt)
