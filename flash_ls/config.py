@@ -44,8 +44,9 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
 
 
 def _checked(key: str, value: object, kind: type) -> object:
+    fix = f"; correct {SECTION}.{key} in your editor's settings."
     if type(value) is not kind:
-        raise ConfigError(f"Setting {SECTION}.{key} must be of type {kind.__name__}, not {value!r}; correct it in your editor's settings.")
-    if isinstance(value, int) and not isinstance(value, bool) and value < (key != "threads"):
-        raise ConfigError(f"Setting {SECTION}.{key} must be positive, not {value}; correct it in your editor's settings.")
+        raise ConfigError(f"Setting {key} must be of type {kind.__name__}, not {value!r}{fix}")
+    if type(value) is int and value < (0 if key == "threads" else 1):
+        raise ConfigError(f"Setting {key} must be positive, not {value}{fix}")
     return value
