@@ -86,7 +86,8 @@ def _text_after(snapshot: Snapshot) -> str:
 
 def _shown(snapshot: Snapshot, rule: CutRule, generation: Generation) -> Completion:
     finished = generation.finish in ("stop", "rule")
-    text = trim_overlap(rule.cut(generation.text, finished), snapshot.after).rstrip()
+    line_prefix = snapshot.before.rpartition("\n")[2]
+    text = trim_overlap(rule.cut(generation.text, finished), snapshot.after, line_prefix).rstrip()
     taken = closers_taken(text, snapshot.line_suffix)
     if not text.strip() or text == snapshot.line_suffix[:taken]:
         return _nothing(snapshot, "empty" if finished else generation.finish, generation.stats)

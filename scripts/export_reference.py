@@ -26,7 +26,7 @@ from flash_ls.artifact.store import fetch
 OUT = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "reference_logits.npz"
 PROMPTS = [
     "<|fim_prefix|><|fim_suffix|>\n    return result\n<|fim_middle|>def add(a, b):\n    result =",
-    "<|fim_prefix|><|fim_suffix|>\n}\n<|fim_middle|>package main\n\nimport \"fmt\"\n\nfunc main() {\n\tfmt.Println(",
+    '<|fim_prefix|><|fim_suffix|>\n}\n<|fim_middle|>package main\n\nimport "fmt"\n\nfunc main() {\n\tfmt.Println(',
     "for (let i = 0; i < items.length; i++) {\n  // größer, 数, 😀\n  total += items[i].price;\n}\n",
 ]
 LIKELIEST, SAMPLED, POSITIONS = 64, 192, 4
@@ -62,7 +62,9 @@ def main() -> None:
             feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(ids.size)[None]}
             logits = session.run(["logits"], {name: feed for name, feed in feeds.items() if name in wanted})[0][0]
             likeliest = np.argsort(-logits[-POSITIONS:], axis=1)[:, :LIKELIEST]
-            columns = np.unique(np.concatenate([likeliest.ravel(), rng.choice(logits.shape[1], SAMPLED, replace=False)]))
+            columns = np.unique(
+                np.concatenate([likeliest.ravel(), rng.choice(logits.shape[1], SAMPLED, replace=False)])
+            )
             arrays |= {f"ids.{index}": ids[0], f"columns.{index}": columns, f"argmax.{index}": logits.argmax(axis=1)}
             arrays[f"logits.{index}"] = logits[-POSITIONS:, columns]
             print(f"{ids.size} tokens, {len(columns)} logits at each of the last {POSITIONS}: {prompt[-40:]!r}")

@@ -13,6 +13,7 @@ from flash_ls.errors import ModelMissing
 
 RECIPE = 1
 """Counts changes of the build that change the artifact."""
+REVISION_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class CatalogEntry:
     def revision(self) -> str:
         """Changes when the weights, the prompt format or the build change."""
         made_from = json.dumps([RECIPE, self.sha256, self.prompt, self.precision], sort_keys=True)
-        return hashlib.sha256(made_from.encode()).hexdigest()[:12]
+        return hashlib.sha256(made_from.encode()).hexdigest()[:REVISION_DIGITS]
 
     def prompt_format(self, shape: ModelShape) -> PromptFormat:
         """The ids of the prompt; every special token ends an answer."""

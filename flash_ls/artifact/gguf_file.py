@@ -5,6 +5,7 @@ gguf.md specification.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ class GgufFile:
     def __init__(self, path: Path) -> None:
         try:
             reader = gguf.GGUFReader(path)
+            architecture = reader.fields["general.architecture"].contents()
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise CorruptFile(f"{path} is not a GGUF file ({error}); delete it and fetch the model again.") from error
         self._fields = reader.fields
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
-        if self.field("general.architecture") != "qwen2":
+        if architecture != "qwen2":
             raise CorruptFile(f"{path} does not hold a qwen2 model; delete it and fetch the model again.")
 
     def field(self, name: str) -> Any:
@@ -73,15 +75,18 @@ class GgufFile:
         kinds = self.field("tokenizer.ggml.token_type")
         tokens = self.field("tokenizer.ggml.tokens")
         words = {token: index for index, token in enumerate(tokens) if kinds[index] == gguf.TokenType.NORMAL}
-        split = {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Isolated", "invert": False}
-        level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-        merges = [merge.split(" ") for merge in self.field("tokenizer.ggml.merges")]
-        model = {"type": "BPE", "vocab": words, "merges": merges}
-        whole = {
-            "version": "1.0",
-            "added_tokens": [],
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]},
-            "decoder": level,
-            "model": model,
-        }
-        path.write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
+        path.write_text(tokenizer_json(words, self.field("tokenizer.ggml.merges")), encoding="utf-8")
+
+
+def tokenizer_json(words: dict[str, int], merges: Sequence[str]) -> str:
+    """A byte-level BPE tokenizer of these words, each merge being two of them with a space between."""
+    split = {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Isolated", "invert": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    whole = {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]},
+        "decoder": level,
+        "model": {"type": "BPE", "vocab": words, "merges": [merge.split(" ") for merge in merges]},
+    }
+    return json.dumps(whole, ensure_ascii=False)

@@ -16,6 +16,6 @@ def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np
     """
     grouped = matrix.reshape(len(matrix), -1, GROUP)
     scales = np.abs(grouped).max(axis=2) / 127
-    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales >= np.finfo(np.float32).tiny)
     codes = np.rint(grouped * inverse[..., None]) + ZERO
     return codes.astype(np.uint8), scales.astype(np.float32)

@@ -73,7 +73,8 @@ class HubSource:
             import huggingface_hub.errors as hub_errors
         except ImportError as error:
             raise SourceError("the model hub needs `pip install 'flash-ls[hub]'`") from error
-        failures = (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, OSError)
+        # Among its bases is the base of all errors of the HTTP library it uses, which has changed between versions.
+        failures = (*hub_errors.HfHubHTTPError.__bases__, hub_errors.LocalEntryNotFoundError, OSError)
         try:
             path = huggingface_hub.hf_hub_download(self.repo, self.file, endpoint=self.endpoint)
         except failures as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from flash_ls.artifact.catalog import CatalogEntry, find
+from flash_ls.artifact.catalog import REVISION_DIGITS, CatalogEntry, find
 from flash_ls.artifact.gguf_file import GgufFile
 from flash_ls.artifact.graph import Progress, write_graph
 from flash_ls.artifact.source import FileSource, Source
@@ -48,7 +48,7 @@ def ensure(model: str, progress: Progress) -> Path:
     Uses no network. Raises `ModelMissing` saying how to get the model, or another `ModelError`; what `progress` raises
     stops the build.
     """
-    if (Path(model) / manifest.FILE_NAME).is_file():
+    if os.path.isfile(Path(model) / manifest.FILE_NAME):  # unlike Path.is_file, never raises
         verify(Path(model), progress)
         return Path(model)
     entry = find(model)
@@ -105,8 +105,8 @@ def hash_of(path: Path) -> str:
 
 def remove(entry: CatalogEntry, progress: Progress) -> int:
     """Delete the artifact and the fetched weights of `entry`; how many bytes that freed."""
-    gone = [*folder_of(entry).parent.glob(f"{entry.name}-*"), home() / "weights" / entry.file]
     with _locked(entry, progress), _writing(home()):
+        gone = [*_artifacts(entry), home() / "weights" / entry.file]
         files = [file for path in gone for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
         freed = sum(file.stat().st_size for file in files)
         for path in gone:
@@ -114,8 +114,13 @@ def remove(entry: CatalogEntry, progress: Progress) -> int:
     return freed
 
 
+def _artifacts(entry: CatalogEntry) -> list[Path]:
+    """The artifacts of `entry`, those of earlier revisions among them."""
+    return list(folder_of(entry).parent.glob(f"{entry.name}-{'[0-9a-f]' * REVISION_DIGITS}"))
+
+
 def _is_sound(folder: Path, progress: Progress) -> bool:
-    if not folder.exists():
+    if not os.path.exists(folder):  # unlike Path.exists, never raises
         return False
     try:
         verify(folder, progress)
@@ -131,7 +136,7 @@ def _build(entry: CatalogEntry, progress: Progress, weights: Path | None = None)
         _discard_partial(target.parent, entry.name)
         with _temporary(target.parent, entry.name) as scratch:
             _make(entry, _weights(entry, scratch, progress, weights), scratch / "artifact", progress)
-            for old in target.parent.glob(f"{entry.name}-*"):
+            for old in _artifacts(entry):
                 _delete(old)
             (scratch / "artifact").rename(target)
     return target

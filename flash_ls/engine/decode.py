@@ -154,7 +154,7 @@ def _round(
 ) -> None:
     """One pass of the target: verify the drafts, commit those it agrees with and its own next token."""
     committed = prompt + output.tokens
-    drafts = drafter.propose(committed)
+    drafts = drafter.propose(committed)[: max(0, cache.capacity - len(committed))]
     feed = cache.rewind_to(committed)
     logits = model.forward(feed + drafts, cache, 1 + len(drafts), deadline)
     before = len(output.tokens)

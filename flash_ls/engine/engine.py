@@ -32,6 +32,11 @@ class Engine:
         """The slot that shares most with the prompt, if that is most of either; else a new one or the oldest."""
         best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt), default=None)
         if best is None or 2 * common_prefix(best.tokens, prompt) < min(len(best.tokens), len(prompt)):
-            best = self._model.new_cache() if len(self._slots) < SLOTS else self._slots[0]
+            best = self._spare_slot()
         self._slots = [*(slot for slot in self._slots if slot is not best), best]
         return best
+
+    def _spare_slot(self) -> KVCache:
+        """A slot that a request cancelled at once has left empty, else a new one, else the oldest."""
+        empty = next((slot for slot in self._slots if not slot.tokens), None)
+        return empty or (self._model.new_cache() if len(self._slots) < SLOTS else self._slots[0])

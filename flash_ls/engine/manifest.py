@@ -4,6 +4,7 @@ Read from `manifest.json` in the artifact folder. This module knows nothing of w
 the graph was built.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -66,13 +67,16 @@ class ModelManifest:
     files: Mapping[str, FileEntry]
 
     def write(self, folder: Path) -> None:
-        (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Write the manifest, with a hash of its own."""
+        raw = asdict(self)
+        text = json.dumps(raw | {"sha256": _hash(raw)}, indent=2)
+        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> ModelManifest:
     """The manifest of the artifact in `folder`.
 
-    Raises `ManifestError` when it is missing or broken.
+    Raises `ManifestError` when it is missing, broken or altered.
     """
     path = folder / FILE_NAME
     try:
@@ -83,7 +87,13 @@ def read(folder: Path) -> ModelManifest:
         raise ManifestError(f"The manifest {path} is broken ({error}); run `flash-ls model build`.") from error
 
 
+def _hash(raw: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
+
+
 def _parse(raw: dict[str, Any]) -> ModelManifest:
+    if raw.pop("sha256") != _hash(raw):
+        raise ValueError("it is not as it was written")
     return ModelManifest(
         **raw
         | {

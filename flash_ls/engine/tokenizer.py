@@ -40,8 +40,9 @@ class Tokenizer:
         """Token ids of `text`, and how many of them belong to its last word.
 
         A word is what the tokenizer splits text into before it merges: letters with the character before them,
-        punctuation, white space.
+        punctuation, white space. Half of a surrogate pair, which an editor may send, counts as a question mark.
         """
+        text = text.encode("utf-8", "replace").decode("utf-8")
         encoding = self._backend.encode(text, add_special_tokens=False)
         words = encoding.word_ids
         return encoding.ids, words.count(words[-1]) if words else 0

@@ -1,0 +1,194 @@
+"""What people type: `flash-ls` serves an editor; its sub-commands try the model, manage it and look for faults."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from flash_ls import __version__
+from flash_ls.artifact import store
+from flash_ls.artifact.catalog import catalog, find
+from flash_ls.completer import Completer, Completion, load_completer
+from flash_ls.config import Config
+from flash_ls.deadline import Deadline
+from flash_ls.doctor import examine
+from flash_ls.document import Snapshot
+from flash_ls.errors import FlashLsError
+from flash_ls.loading import Progress
+from flash_ls.server import serve
+from flash_ls.source_file import snapshot_of_file
+
+DEFAULT_MODEL = Config().model
+SHOWN_LINES = 6
+"""Lines of code shown above and below a completion."""
+
+
+class ProgressBar:
+    """Progress of long work on stderr: one bar for each thing that is done."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._label = ""
+
+    def __call__(self, label: str, fraction: float) -> None:
+        if label != self._label:
+            self.close()
+            self._label = label
+            self._bar = tqdm(desc=label, total=100, bar_format="{desc}: {percentage:3.0f}% |{bar:40}| {elapsed}")
+        if self._bar is not None:
+            self._bar.n = round(100 * fraction)
+            self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+
+def load(config: Config, progress: Progress) -> Completer:
+    """The completer of the configured model, built first if need be."""
+    return load_completer(store.ensure(config.model, progress), config)
+
+
+def parse_place(place: str) -> tuple[Path, int, int]:
+    """FILE:LINE:COL, numbered from 1 as editors show them."""
+    try:
+        path, line, column = place.rsplit(":", 2)
+        return Path(path), int(line), int(column)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{place!r} is not FILE:LINE:COL, e.g. src/app.py:12:5") from None
+
+
+def complete(args: argparse.Namespace) -> None:
+    """`flash-ls complete`."""
+    config = Config(model=args.model)
+    path, line, column = args.place
+    snapshot = snapshot_of_file(path, line - 1, column - 1, config.max_file_bytes)
+    progress = ProgressBar()
+    completer = load(config, progress)
+    progress.close()
+    completion = completer.complete(snapshot, Deadline())
+    print(json.dumps(asdict(completion)) if args.json else rendered(snapshot, completion, sys.stdout.isatty()))
+
+
+def rendered(snapshot: Snapshot, completion: Completion, colour: bool) -> str:
+    """The completion in its place in the code, and under it what it cost."""
+    left, right = ("\x1b[1;32m", "\x1b[0m") if colour else ("⟦", "⟧")
+    above = snapshot.text[: completion.start].split("\n")[-SHOWN_LINES:]
+    below = snapshot.text[completion.end :].split("\n")[:SHOWN_LINES]
+    code = "\n".join(above) + left + completion.text + right + "\n".join(below)
+    return f"{code}\n\n{described(completion)}"
+
+
+def described(completion: Completion) -> str:
+    """One line on how the completion came about."""
+    stats = completion.stats
+    if stats is None:
+        return f"finish: {completion.reason}, without a model call"
+    tokens = f"prompt: {stats.prompt_tokens} tokens, {stats.cached_tokens} of them cached"
+    return (
+        f"{tokens} | prefill: {stats.prefill_ms:.0f} ms | decode: {stats.decode_ms:.0f} ms, "
+        f"{stats.target_steps} steps | finish: {completion.reason}"
+    )
+
+
+def list_models(args: argparse.Namespace) -> None:
+    """`flash-ls model list`."""
+    for entry in catalog().values():
+        state = "ready" if store.folder_of(entry).is_dir() else "not built"
+        print(f"{entry.name}  {state}  {entry.licence}  {entry.title}")
+
+
+def fetch_model(args: argparse.Namespace) -> None:
+    """`flash-ls model fetch`."""
+    print(store.fetch(find(args.model), ProgressBar()))
+
+
+def build_model(args: argparse.Namespace) -> None:
+    """`flash-ls model build`."""
+    progress = ProgressBar()
+    folder = store.build(find(args.model), progress, args.weights)
+    progress.close()
+    print(folder)
+
+
+def verify_model(args: argparse.Namespace) -> None:
+    """`flash-ls model verify`."""
+    folder = store.folder_of(find(args.model))
+    described = store.verify(folder, lambda label, done: None)
+    print(f"{folder}: {len(described.files)} files are as they should be")
+
+
+def remove_model(args: argparse.Namespace) -> None:
+    """`flash-ls model remove`."""
+    print(f"{store.remove(find(args.model), ProgressBar()) / 1e6:.0f} MB freed")
+
+
+def model_path(args: argparse.Namespace) -> None:
+    """`flash-ls model path`."""
+    print(store.folder_of(find(args.model)))
+
+
+def doctor(args: argparse.Namespace) -> None:
+    """`flash-ls doctor`."""
+    report = examine(Config(model=args.model))
+    print("\n".join(f"{name:14} {fact}" for name, fact in report.facts))
+    print("\n".join(f"wrong: {problem}" for problem in report.problems) or "\nNothing is wrong.")
+    sys.exit(1 if report.problems else 0)
+
+
+MODEL_COMMANDS = {
+    "list": (list_models, "the models flash-ls knows"),
+    "fetch": (fetch_model, "download the weights into the cache folder"),
+    "build": (build_model, "build the servable model from the weights"),
+    "verify": (verify_model, "check every file of the model"),
+    "remove": (remove_model, "delete the model and its weights"),
+    "path": (model_path, "where the model is, or will be"),
+}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(command=lambda args: serve(load))
+    commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
+    one = commands.add_parser("complete", help="complete the code at one place of a file")
+    one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
+    one.set_defaults(command=complete)
+    check = commands.add_parser("doctor", help="what is installed, how fast it is, what is wrong")
+    check.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
+    check.set_defaults(command=doctor)
+    _add_model_commands(commands.add_parser("model", help="manage the model"))
+    return parser
+
+
+def _add_model_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (command, purpose) in MODEL_COMMANDS.items():
+        sub = commands.add_parser(name, help=purpose)
+        sub.set_defaults(command=command)
+        if name != "list":
+            sub.add_argument("model", nargs="?", default=DEFAULT_MODEL, help="default: %(default)s")
+        if name == "build":
+            sub.add_argument("--weights", type=Path, metavar="FILE", help="a GGUF file on this machine")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command. Errors of the user's making end it with one sentence and status 2."""
+    args = arguments().parse_args(argv)
+    try:
+        args.command(args)
+    except FlashLsError as error:
+        print(f"flash-ls: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

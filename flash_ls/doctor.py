@@ -1,0 +1,92 @@
+"""What is installed, which model it would run, how fast this machine runs it, and what is wrong."""
+
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from flash_ls import __version__
+from flash_ls.artifact import store
+from flash_ls.artifact.catalog import find
+from flash_ls.config import Config
+from flash_ls.deadline import Deadline
+from flash_ls.engine import manifest
+from flash_ls.engine.cache import KVCache
+from flash_ls.engine.decode import PREFILL_CHUNK
+from flash_ls.engine.model import OnnxModel, default_threads
+from flash_ls.errors import FlashLsError
+
+RUNS = 7
+SLOW_PREFILL, SLOW_STEP_MS = 150, 60
+"""Tokens a second and milliseconds beyond which completions come too late to be useful."""
+NEEDED_BYTES = 1_100_000_000
+PACKAGES = ("onnxruntime", "pygls", "tokenizers", "tree-sitter", "numpy")
+
+
+@dataclass(slots=True)
+class Report:
+    """Facts in the order they are shown, and sentences about what is wrong."""
+
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def examine(config: Config) -> Report:
+    """Look at everything a completion needs, and time the model. Takes a few seconds; builds nothing."""
+    report = Report()
+    report.facts += [("flash-ls", __version__), ("python", platform.python_version())]
+    report.facts += [(name, metadata.version(name)) for name in PACKAGES]
+    report.facts.append(("machine", f"{platform.machine()}, {os.cpu_count()} cores, {default_threads()} threads used"))
+    _examine_folder(report)
+    _examine_model(report, config)
+    return report
+
+
+def _examine_folder(report: Report) -> None:
+    folder = store.home()
+    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    report.facts.append(("cache folder", f"{folder}, {free / 1e9:.1f} GB free"))
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        report.problems.append(f"{existing} cannot be written; mend its permissions or set FLASH_LS_HOME.")
+
+
+def _examine_model(report: Report, config: Config) -> None:
+    try:
+        folder = Path(config.model)
+        if not (folder / manifest.FILE_NAME).is_file():
+            folder = store.folder_of(find(config.model))
+        described = store.verify(folder, lambda label, done: None)
+        report.facts.append(("model", f"{described.name} {described.precision}, revision {described.revision}"))
+        _time_model(report, OnnxModel(folder, described.shape, config.threads))
+    except FlashLsError as error:
+        report.facts.append(("model", f"{config.model}, not usable"))
+        report.problems.append(str(error))
+
+
+def _time_model(report: Report, model: OnnxModel) -> None:
+    cache, deadline = model.new_cache(), Deadline()
+    chunk = list(range(100, 100 + PREFILL_CHUNK))
+    prefill = PREFILL_CHUNK / _median_s(lambda: _forward(model, chunk, cache, 0, deadline))
+    step_ms = 1e3 * _median_s(lambda: _forward(model, [100], cache, 1, deadline))
+    report.facts.append(("speed", f"prefill {prefill:.0f} tokens/s, {step_ms:.1f} ms a token after that"))
+    if prefill < SLOW_PREFILL or step_ms > SLOW_STEP_MS:
+        report.problems.append("This machine is slow for the model; close other programs, or lower prefix_tokens.")
+
+
+def _forward(model: OnnxModel, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> None:
+    model.forward(cache.rewind_to([*cache.tokens[:PREFILL_CHUNK], *tokens]), cache, rows, deadline)
+
+
+def _median_s(run: Callable[[], None]) -> float:
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

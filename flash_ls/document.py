@@ -1,0 +1,226 @@
+"""The open documents: their text, edits, and every conversion between LSP positions and offsets.
+
+LSP knows three line ends (\\n, \\r\\n, \\r) and counts columns in UTF-8, UTF-16 or UTF-32 units; Python's own notions
+differ, so all of that is decided here, once. Knows nothing of the protocol's messages, nor of what the text means.
+"""
+
+import dataclasses
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal
+
+from flash_ls.errors import DocumentError
+from flash_ls.uri import file_name, normalise, path_of
+
+Encoding = Literal["utf-8", "utf-16", "utf-32"]
+Place = tuple[int, int]
+"""Line and column as the client counts them: from 0, the column in units of the negotiated encoding."""
+Change = str | tuple[Place, Place, str]
+"""A whole new text, or the start and end of what a text replaces (LSP: TextDocumentContentChangeEvent)."""
+
+_UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
+"""The codec of an encoding and the bytes of one of its units."""
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A document at one moment, with the cursor. Safe to read from any thread."""
+
+    uri: str
+    language_id: str
+    version: int
+    text: str
+    cursor: int
+    """Code points before the cursor."""
+
+    @property
+    def path(self) -> str:
+        """The file's path, or the URI itself if it is no file."""
+        return path_of(self.uri)
+
+    @property
+    def before(self) -> str:
+        return self.text[: self.cursor]
+
+    @property
+    def after(self) -> str:
+        return self.text[self.cursor :]
+
+    @property
+    def line_suffix(self) -> str:
+        """What stands between the cursor and the end of its line, without the line end."""
+        return re.split(r"[\r\n]", self.after, maxsplit=1)[0]
+
+    def replaced(self, start: int, end: int, text: str) -> "Snapshot":
+        """As it would be with `text` for the code points from `start` to `end`, and the cursor after it."""
+        return dataclasses.replace(self, text=self.text[:start] + text + self.text[end:], cursor=start + len(text))
+
+
+class Document:
+    """One open text as a list of lines, each with its end, so that an edit touches only its own lines."""
+
+    _lines: list[str]
+    _bytes: int
+    too_large: bool
+    _text: str | None
+    _starts: list[int] | None
+
+    def __init__(self, uri: str, language_id: str, version: int, text: str, encoding: Encoding, max_bytes: int) -> None:
+        self.uri = _clean(uri)
+        self.language_id = language_id
+        self.version = version
+        self._codec, self._unit = _UNITS[encoding]
+        self._max_bytes = max_bytes
+        self.set_text(text)
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            self._text = "".join(self._lines)
+        return self._text
+
+    def set_text(self, text: str) -> None:
+        """Replace everything. A text larger than the limit is not kept: `too_large` says so."""
+        text = _clean(text)
+        self._bytes = _size([text])
+        self.too_large = self._bytes > self._max_bytes
+        self._lines = [""] if self.too_large else _split(text)
+        self._forget()
+
+    def replace(self, start: Place, end: Place, text: str) -> None:
+        """Replace what stands between two places, in either order. Ignored while the document is too large."""
+        if self.too_large:
+            return
+        (first, left), (last, right) = sorted((self._resolve(*start), self._resolve(*end)))
+        new = self._lines[first][:left] + _clean(text) + self._lines[last][right:]
+        if new.startswith("\n") and first > 0 and self._lines[first - 1].endswith("\r"):
+            first -= 1  # the two characters become one line end
+            new = self._lines[first] + new
+        self._splice(first, last + 1, new)
+
+    def limit(self, max_bytes: int) -> None:
+        """Set the largest size kept, in bytes of UTF-8. A text already dropped comes back with its next full text."""
+        self._max_bytes = max_bytes
+        self._drop_if_too_large()
+
+    def offset(self, line: int, column: int) -> int:
+        """Code points before a place; a place that does not exist becomes the nearest before it."""
+        line, index = self._resolve(line, column)
+        return self._line_starts()[line] + index
+
+    def position(self, offset: int) -> Place:
+        """The place of an offset in code points, which is clamped to the text."""
+        starts = self._line_starts()
+        offset = min(max(offset, 0), len(self.text))
+        line = bisect_right(starts, offset) - 1
+        return line, len(self.text[starts[line] : offset].encode(self._codec)) // self._unit
+
+    def snapshot(self, line: int, column: int) -> Snapshot:
+        """The document now, with the cursor at a place.
+
+        Raises `DocumentError` if the document is too large to be kept.
+        """
+        if self.too_large:
+            raise DocumentError(
+                f"{file_name(self.uri)} is larger than {self._max_bytes} bytes and gets no completions; "
+                "raise flashLs.max_file_bytes in your editor's settings and reopen it."
+            )
+        return Snapshot(self.uri, self.language_id, self.version, self.text, self.offset(line, column))
+
+    def _resolve(self, line: int, column: int) -> Place:
+        """The line, and the code points before the column in it, of the nearest place there is (LSP: Position)."""
+        if line < 0:
+            return 0, 0
+        if line >= len(self._lines):
+            return len(self._lines) - 1, len(self._lines[-1])
+        content = self._lines[line].rstrip("\r\n")
+        column = max(column, 0)
+        if content.isascii():
+            return line, min(column, len(content))
+        return line, len(content.encode(self._codec)[: column * self._unit].decode(self._codec, "ignore"))
+
+    def _splice(self, first: int, beyond: int, text: str) -> None:
+        """Put the lines of `text` in the place of the lines from `first` up to, not including, `beyond`."""
+        lines = _split(text)
+        if beyond < len(self._lines):
+            lines.pop()  # "": the next line is there already
+        self._bytes += _size(lines) - _size(self._lines[first:beyond])
+        self._lines[first:beyond] = lines
+        self._forget()
+        self._drop_if_too_large()
+
+    def _drop_if_too_large(self) -> None:
+        if self._bytes > self._max_bytes:
+            self._lines, self.too_large = [""], True
+            self._forget()
+
+    def _forget(self) -> None:
+        self._text = None
+        self._starts = None
+
+    def _line_starts(self) -> list[int]:
+        """The offset of every line."""
+        if self._starts is None:
+            self._starts = list(accumulate(map(len, self._lines[:-1]), initial=0))
+        return self._starts
+
+
+class DocumentStore:
+    """The documents the client has open, however it spells their URIs (LSP: Text Document Synchronization)."""
+
+    def __init__(self, encoding: Encoding, max_bytes: int) -> None:
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+        self._documents: dict[str, Document] = {}
+
+    def open(self, uri: str, language_id: str, version: int, text: str) -> None:
+        """Keep a document, in the place of any that is open under the same URI."""
+        document = Document(uri, language_id, version, text, self._encoding, self._max_bytes)
+        self._documents[normalise(uri)] = document
+
+    def close(self, uri: str) -> None:
+        self._documents.pop(normalise(uri), None)
+
+    def change(self, uri: str, version: int, changes: Iterable[Change]) -> None:
+        """Apply changes in order. Raises `DocumentError` if the document is not open."""
+        document = self.get(uri)
+        document.version = version
+        for change in changes:
+            if isinstance(change, str):
+                document.set_text(change)
+            else:
+                document.replace(*change)
+
+    def get(self, uri: str) -> Document:
+        """Raises `DocumentError` if the document is not open."""
+        document = self._documents.get(normalise(uri))
+        if document is None:
+            raise DocumentError(f"{file_name(uri)} is not open; send textDocument/didOpen first.")
+        return document
+
+    def limit(self, max_bytes: int) -> None:
+        """Set the largest size of a document that is kept, in bytes of UTF-8."""
+        self._max_bytes = max_bytes
+        for document in self._documents.values():
+            document.limit(max_bytes)
+
+
+def _split(text: str) -> list[str]:
+    """The lines with their ends; the last one has none and may be empty."""
+    end = max(text.rfind("\n"), text.rfind("\r")) + 1
+    return [*_LINE.findall(text), text[end:]]
+
+
+def _size(lines: Iterable[str]) -> int:
+    """Bytes of UTF-8."""
+    return sum(len(line) if line.isascii() else len(line.encode()) for line in lines)
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which no encoding can carry. Their replacement has the same width in all three."""
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)

@@ -1,0 +1,27 @@
+"""Document URIs: one spelling for all that mean the same file, the file's path, and its name in a message."""
+
+import re
+from urllib.parse import unquote
+
+
+def normalise(uri: str) -> str:
+    """Percent-encoding undone, scheme and drive letter in lower case. For comparing: it may be no URI any more."""
+    scheme, colon, rest = uri.partition(":")
+    # Bytes that are not UTF-8 keep distinct spellings: two files must never become one document.
+    plain = scheme.lower() + colon + unquote(rest, errors="backslashreplace")
+    return re.sub(r"^file:///[A-Za-z]:", lambda drive: drive[0].lower(), plain)
+
+
+def path_of(uri: str) -> str:
+    """The file's path with `/` between its parts, or the URI itself if it is no file."""
+    scheme, _, path = normalise(uri).partition("://")
+    if scheme != "file":
+        return uri
+    if re.match(r"/[a-z]:", path):
+        return path[1:]
+    return path if path.startswith("/") else f"//{path}"  # a Windows share
+
+
+def file_name(uri: str) -> str:
+    """Enough to know the document by, and nothing of where the user keeps it."""
+    return normalise(uri).rsplit("/", 1)[-1]

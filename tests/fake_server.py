@@ -1,0 +1,104 @@
+"""A real server process around a completer without a model: what it does is written before the cursor.
+
+`python -m tests.fake_server MODE`: `ready` loads at once, `slow` shows its progress, `endless` loads until stopped,
+`missing` has no model.
+"""
+
+import re
+import sys
+import time
+from typing import cast
+
+from flash_ls.completer import Completer, Completion
+from flash_ls.config import Config
+from flash_ls.deadline import Deadline
+from flash_ls.document import Snapshot
+from flash_ls.engine.decode import GenerationStats
+from flash_ls.errors import Cancelled, ModelError, ModelMissing
+from flash_ls.loading import Loader, Progress
+from flash_ls.server import serve
+
+STUBBORN_S = 0.4
+
+
+class FakeCompleter:
+    """Shows what stands on both sides of the cursor, unless a word in its line asks for something else."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def complete(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
+        line = re.split(r"[\r\n]", snapshot.before)[-1]
+        self._misbehave(line, deadline)
+        text = "" if "EMPTY" in line else self._text(line, snapshot)
+        end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in line else 0)
+        return Completion(text, snapshot.cursor, end, "stop", GenerationStats(prompt_tokens=7, cached_tokens=3))
+
+    def _text(self, line: str, snapshot: Snapshot) -> str:
+        if "SETTINGS" in line:
+            return f"{self.config.model} {self.config.budget_ms}"
+        return f"{line}|{snapshot.line_suffix}"
+
+    def _misbehave(self, line: str, deadline: Deadline) -> None:
+        if "BUSY" in line:
+            say("busy")
+            _work(deadline)
+        if "STUBBORN" in line:
+            say("stubborn")
+            time.sleep(STUBBORN_S)
+        if "PRINT" in line:
+            print("this must not come between the frames", flush=True)
+        if "RAISE" in line:
+            raise ModelError("The model is broken; run `flash-ls model verify`.")
+        if "CRASH" in line:
+            raise ZeroDivisionError("a bug")
+
+
+def say(what: str) -> None:
+    """Tell the test what happens."""
+    print(f"fake: {what}", file=sys.stderr, flush=True)
+
+
+def _work(deadline: Deadline) -> None:
+    """Work until the budget is spent or the request is cancelled."""
+    try:
+        while not deadline.expired:
+            deadline.check()
+            time.sleep(0.005)
+        say("budget spent")
+    except Cancelled:
+        say("cancelled")
+        raise
+
+
+def ready(config: Config, progress: Progress) -> Completer:
+    say(f"loads {config.model}")
+    return cast(Completer, FakeCompleter(config))
+
+
+def slow(config: Config, progress: Progress) -> Completer:
+    for step in range(100):
+        progress("building", step / 100)
+        time.sleep(0.003)
+    return ready(config, progress)
+
+
+def endless(config: Config, progress: Progress) -> Completer:
+    say(f"builds {config.model}")
+    try:
+        while True:
+            progress("building", 0.5)
+            time.sleep(0.005)
+    except Cancelled:
+        say("build stopped")
+        raise
+
+
+def missing(config: Config, progress: Progress) -> Completer:
+    raise ModelMissing(f"There is no model {config.model}; run `flash-ls model build`.")
+
+
+MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing}
+
+if __name__ == "__main__":
+    serve(MODES[sys.argv[1]])

@@ -1,0 +1,109 @@
+"""One worker, one request of a document at a time, and answers that do not wait for it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from flash_ls.deadline import Deadline
+from flash_ls.errors import ModelError
+from flash_ls.requests import Requests
+
+
+@pytest.fixture
+def requests() -> Iterator[Requests]:
+    requests = Requests()
+    yield requests
+    requests.stop()
+    requests.join()
+
+
+def until_cancelled(deadline: Deadline) -> str:
+    while not deadline.expired:
+        deadline.check()
+        time.sleep(0.001)
+    return "expired"
+
+
+def announce(event: threading.Event) -> str:
+    event.set()
+    return "done"
+
+
+async def test_the_answer_of_the_work(requests: Requests) -> None:
+    assert await requests.run("a", 1000, lambda deadline: "answer") == "answer"
+
+
+async def test_a_newer_request_answers_the_older_before_the_worker_notices(requests: Requests) -> None:
+    release = threading.Event()
+    older = asyncio.create_task(requests.run("a", 1000, lambda deadline: release.wait(5)))
+    await asyncio.sleep(0.01)
+    newer = asyncio.create_task(requests.run("a", 1000, lambda deadline: "newer"))
+    assert await older is None
+    assert not newer.done()
+    release.set()
+    assert await newer == "newer"
+
+
+async def test_other_documents_only_wait(requests: Requests) -> None:
+    first = requests.run("a", 1000, lambda deadline: "first")
+    second = requests.run("b", 1000, lambda deadline: "second")
+    assert list(await asyncio.gather(first, second)) == ["first", "second"]
+
+
+async def test_work_cancelled_while_it_waits_never_starts(requests: Requests) -> None:
+    release, started = threading.Event(), threading.Event()
+    running = asyncio.create_task(requests.run("a", 1000, lambda deadline: release.wait(5)))
+    waiting = asyncio.create_task(requests.run("b", 1000, lambda deadline: announce(started)))
+    await asyncio.sleep(0.01)
+    requests.cancel("b")
+    assert await waiting is None
+    release.set()
+    await running
+    await requests.run("c", 1000, lambda deadline: "after")
+    assert not started.is_set()
+
+
+async def test_cancelling_the_task_stops_the_work(requests: Requests) -> None:
+    task = asyncio.create_task(requests.run("a", 60_000, until_cancelled))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.wait_for(requests.run("b", 1000, lambda deadline: "free"), 5) == "free"
+
+
+async def test_the_budget_starts_with_the_work(requests: Requests) -> None:
+    first = requests.run("a", 100, until_cancelled)
+    second = requests.run("b", 100, lambda deadline: deadline.remaining_ms)
+    _, remaining = await asyncio.gather(first, second)
+    assert remaining is not None
+    assert remaining > 0
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_answer_that_is_cancelled_before_it_is_read_is_stale(requests: Requests, steps: int) -> None:
+    done = threading.Event()
+    task = asyncio.create_task(requests.run("a", 1000, lambda deadline: announce(done)))
+    await asyncio.sleep(0)
+    assert done.wait(5)
+    time.sleep(0.01)  # the loop has yet to hear of it, which takes it some steps
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    in_time = not task.done()
+    requests.cancel("a")
+    assert await task == (None if in_time else "done")
+
+
+async def test_errors_reach_the_caller_unless_nobody_waits(requests: Requests) -> None:
+    def broken(deadline: Deadline) -> str:
+        raise ModelError("broken")
+
+    with pytest.raises(ModelError):
+        await requests.run("a", 1000, broken)
+    task = asyncio.create_task(requests.run("a", 1000, broken))
+    await asyncio.sleep(0)
+    requests.cancel("a")
+    assert await task is None

@@ -1,0 +1,388 @@
+"""The protocol, spoken to a real server process over stdio."""
+
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
+
+NUMBERS = itertools.count()
+PROGRESS = {**INLINE, "window": {"workDoneProgress": True}}
+
+
+def start(mode: str) -> LspProcess:
+    return LspProcess(python_module("tests.fake_server", mode))
+
+
+def logged(client: LspProcess, text: str) -> int:
+    return sum(text in line for line in client.log)
+
+
+def await_log(client: LspProcess, text: str, times: int = 1) -> None:
+    client.wait_until(lambda: logged(client, text) >= times)
+
+
+def loaded(client: LspProcess, **arguments: Any) -> LspProcess:
+    client.initialize(**arguments)
+    await_log(client, "reason=ready")
+    return client
+
+
+def opened(client: LspProcess, text: str) -> str:
+    """The URI of a new document."""
+    uri = f"file:///work/{next(NUMBERS)}.py"
+    client.open(uri, "python", text)
+    return uri
+
+
+def running(client: LspProcess, uri: str, work: str) -> Call:
+    """A request that the worker has begun, at the end of the first line."""
+    before = logged(client, f"fake: {work.lower()}")
+    call = client.start_inline(uri, 0, 99)
+    await_log(client, f"fake: {work.lower()}", before + 1)
+    return call
+
+
+def shown(client: LspProcess) -> list[str]:
+    """The messages the user sees, after all that was sent has been handled."""
+    with pytest.raises(LspError, match="Method Not Found"):
+        client.request("test/ping")
+    return [message["message"] for message in client.heard("window/showMessage")]
+
+
+def span(line: int, start: int, end: int) -> dict[str, dict[str, int]]:
+    return {"start": {"line": line, "character": start}, "end": {"line": line, "character": end}}
+
+
+def item(text: str, line: int, start: int, end: int) -> list[dict[str, Any]]:
+    return [{"insertText": text, "range": span(line, start, end)}]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[LspProcess]:
+    """A server that has loaded, shared by the tests that leave it as it was."""
+    with start("ready") as client:
+        yield loaded(client)
+    assert client.garbage == []
+    assert logged(client, "secret") == 0, "no code in the log"
+
+
+def test_a_client_with_inline_completion_is_offered_only_that(client: LspProcess) -> None:
+    offered = client.result["capabilities"]
+    assert offered["inlineCompletionProvider"] == {}
+    assert "completionProvider" not in offered
+    assert offered["textDocumentSync"]["change"] == 2
+
+
+def test_a_client_without_it_gets_a_menu_item() -> None:
+    with start("ready") as client:
+        offered = loaded(client, capabilities={}).result["capabilities"]
+        assert {"inlineCompletionProvider", "completionProvider"} <= offered.keys()
+        uri = opened(client, "x = ret\n")
+        place = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 7}}
+        menu = client.request("textDocument/completion", place)
+        assert menu["isIncomplete"]
+        assert menu["items"] == [
+            {
+                "label": "retx = ret|",
+                "kind": 1,
+                "sortText": "!",
+                "filterText": "retx = ret|",
+                "insertTextMode": 1,
+                "textEdit": {"range": span(0, 4, 7), "newText": "retx = ret|"},
+            }
+        ]
+        uri = opened(client, "EMPTY")
+        place = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 5}}
+        assert client.request("textDocument/completion", place) == {"isIncomplete": True, "items": []}
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        pytest.param({"context": {"triggerKind": 0}}, id="0"),
+        pytest.param({"context": {"triggerKind": 1}}, id="invoked"),
+        pytest.param({"context": {"triggerKind": 2}}, id="automatic"),
+        pytest.param({"context": {"triggerKind": 99}}, id="unknown"),
+        pytest.param({"context": {}}, id="no kind"),
+        pytest.param({"context": None}, id="null"),
+        pytest.param({}, id="no context"),
+    ],
+)
+def test_any_trigger_is_legal(client: LspProcess, context: dict[str, Any]) -> None:
+    uri = opened(client, "ab")
+    params = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 1}, **context}
+    assert client.request("textDocument/inlineCompletion", params) == item("a|b", 0, 1, 1)
+
+
+def test_ranges_may_be_arrays(client: LspProcess) -> None:
+    uri = opened(client, "hello")
+    places = [{"line": 0, "character": 0}, {"line": 0, "character": 4}]
+    client.change(uri, 2, [{"range": places, "text": "J"}])
+    assert client.inline(uri, 0, 2) == item("Jo|", 0, 2, 2)
+    selected = {"range": [*places[:1], {"line": 0, "character": 2}], "text": "Joy"}
+    assert client.inline(uri, 0, 2, selectedCompletionInfo=selected) == item("JoyJoy|", 0, 0, 2)
+
+
+def test_nothing_to_show_is_null(client: LspProcess) -> None:
+    assert client.inline(opened(client, "EMPTY"), 0, 5) is None
+
+
+def test_the_range_of_the_completion_is_kept(client: LspProcess) -> None:
+    assert client.inline(opened(client, "CLOSE(n)\n"), 0, 7) == item("CLOSE(n|)", 0, 7, 8)
+
+
+def test_a_selected_item_is_extended_or_left_alone(client: LspProcess) -> None:
+    uri = opened(client, "x.app")
+    info = {"range": span(0, 2, 5), "text": "append"}
+    assert client.inline(uri, 0, 5, selectedCompletionInfo=info) == item("appendx.append|", 0, 2, 5)
+    elsewhere = {"range": span(0, 0, 1), "text": "y"}
+    assert client.inline(uri, 0, 5, selectedCompletionInfo=elsewhere) is None
+
+
+def edit_and_complete(client: LspProcess, emoji: int, accent: int) -> None:
+    """With every line end and none, in an encoding in which the characters are so many units wide."""
+    uri = opened(client, "a\x0cb\u2028\r\n😀 = (\r\n")
+    client.change(uri, 2, [{"range": span(1, emoji, emoji), "text": "é😀"}])
+    client.change(uri, 3, [{"range": span(1, 0, emoji), "text": ""}, {"range": span(0, 3, 3), "text": "\x0b"}])
+    column = accent + emoji + len(" = (")
+    assert client.inline(uri, 1, column) == item("é😀 = (|", 1, column, column)
+    client.change(uri, 4, [{"text": "😀\rCLOSE 😀😀"}])
+    assert client.inline(uri, 1, 6 + emoji) == item("CLOSE 😀|😀", 1, 6 + emoji, 6 + 2 * emoji)
+
+
+def test_positions_count_utf_16_units_unless_agreed_otherwise(client: LspProcess) -> None:
+    assert client.result["capabilities"]["positionEncoding"] == "utf-16"
+    edit_and_complete(client, emoji=2, accent=1)
+
+
+@pytest.mark.parametrize(("encoding", "emoji", "accent"), [("utf-8", 4, 2), ("utf-32", 1, 1)])
+def test_positions_are_in_the_encoding_agreed_on(encoding: str, emoji: int, accent: int) -> None:
+    with start("ready") as client:
+        loaded(client, encoding=encoding)
+        assert client.result["capabilities"]["positionEncoding"] == encoding
+        edit_and_complete(client, emoji, accent)
+
+
+def test_spellings_of_a_uri_are_one_document(client: LspProcess) -> None:
+    client.open("file:///c%3A/x.py", "python", "a")
+    client.change("file:///C:/x.py", 2, [{"range": span(0, 1, 1), "text": "b"}])
+    assert client.inline("file:///c:/x.py", 0, 2) == item("ab|", 0, 2, 2)
+
+
+def test_a_newer_request_has_the_older_answered_at_once(client: LspProcess) -> None:
+    uri = opened(client, "STUBBORN")
+    older = running(client, uri, "STUBBORN")
+    newer = client.start_inline(uri, 0, 0)
+    ping = client.start("test/ping")
+    assert client.wait(newer) == item("|STUBBORN", 0, 0, 0)
+    assert client.wait(older) is None
+    assert client.arrivals[-3:] == [older.id, ping.id, newer.id]
+
+
+def test_the_loop_answers_while_the_worker_is_busy(client: LspProcess) -> None:
+    busy = running(client, opened(client, "STUBBORN"), "STUBBORN")
+    assert client.inline("file:///unknown.py", 0, 0) is None
+    assert not busy.answer.done()
+    assert client.wait(busy) == item("STUBBORN|", 0, 8, 8)
+
+
+@pytest.mark.parametrize("how", ["change", "close", "open"])
+def test_a_document_that_changes_needs_no_old_answer(client: LspProcess, how: str) -> None:
+    uri, cancelled = opened(client, "BUSY"), logged(client, "fake: cancelled")
+    call = running(client, uri, "BUSY")
+    if how == "change":
+        client.change(uri, 2, [{"range": span(0, 0, 0), "text": "x"}])
+    elif how == "close":
+        client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    else:
+        client.open(uri, "python", "again")
+    assert client.wait(call) is None
+    await_log(client, "fake: cancelled", cancelled + 1)
+
+
+def test_a_change_leaves_other_documents_alone(client: LspProcess) -> None:
+    call = running(client, opened(client, "STUBBORN"), "STUBBORN")
+    client.change(opened(client, ""), 2, [{"text": "x"}])
+    assert client.wait(call) == item("STUBBORN|", 0, 8, 8)
+
+
+def test_the_client_cancels(client: LspProcess) -> None:
+    cancelled = logged(client, "fake: cancelled")
+    call = running(client, opened(client, "BUSY"), "BUSY")
+    client.cancel(call)
+    with pytest.raises(LspError, match="-32800"):
+        client.wait(call)
+    await_log(client, "fake: cancelled", cancelled + 1)
+
+
+def test_an_error_is_told_once(client: LspProcess) -> None:
+    uri = opened(client, "RAISE")
+    assert [client.inline(uri, 0, 5) for _ in range(3)] == [None] * 3
+    assert shown(client).count("The model is broken; run `flash-ls model verify`.") == 1
+
+
+def test_a_bug_is_answered_with_an_error_and_survived(client: LspProcess) -> None:
+    uri = opened(client, "CRASH")
+    for _ in range(2):
+        with pytest.raises(LspError, match="ZeroDivisionError"):
+            client.inline(uri, 0, 5)
+    assert sum("error of its own" in message for message in shown(client)) == 1
+    assert client.inline(uri, 0, 1) == item("C|RASH", 0, 1, 1)
+
+
+def test_a_bad_place_or_document_is_survived(client: LspProcess) -> None:
+    uri, before = opened(client, "ab\ncd"), shown(client)
+    assert client.inline("file:///never/opened.py", 0, 0) is None
+    assert client.inline(uri, 99, 99) == item("cd|", 1, 2, 2)
+    assert client.inline(uri, -1, 2**40) == item("ab|", 0, 2, 2)
+    client.change("file:///never/opened.py", 1, [{"text": "x"}])
+    client.change(uri, -5, [{"range": span(7, 99, 99), "text": "!"}])
+    client.change(uri, -5, [{"range": "nonsense", "text": "secret"}])
+    client.notify("textDocument/didOpen", {"textDocument": "secret"})
+    client.notify("test/unknown", {"text": "secret"})
+    with pytest.raises(LspError, match="-32602"):
+        client.request("textDocument/inlineCompletion", {"position": "secret"})
+    assert client.inline(uri, 1, 9) == item("cd!|", 1, 3, 3)
+    assert shown(client) == before
+
+
+def test_prints_do_not_reach_the_client(client: LspProcess) -> None:
+    assert client.inline(opened(client, "PRINT"), 0, 5) == item("PRINT|", 0, 5, 5)
+    assert logged(client, "must not come between") == 1
+
+
+def test_one_line_is_logged_for_a_request(client: LspProcess) -> None:
+    uri = opened(client, "secret = 1")
+    client.inline(uri, 0, 6)
+    name = f"file={uri.rsplit('/', 1)[-1]} "
+    await_log(client, name)
+    assert logged(client, name) == 1
+    assert logged(client, "version=1 reason=stop ms=") >= 1
+    assert logged(client, "prompt_tokens=7 cached_tokens=3") >= 1
+
+
+def test_a_document_that_is_too_large_is_told_once() -> None:
+    with loaded(start("ready"), options={"max_file_bytes": 10}) as client:
+        uri = opened(client, "x" * 11)
+        assert [client.inline(uri, 0, 0) for _ in range(2)] == [None, None]
+        assert len([message for message in shown(client) if "larger than 10 bytes" in message]) == 1
+        client.change(uri, 2, [{"text": "small"}])
+        assert client.inline(uri, 0, 5) == item("small|", 0, 5, 5)
+
+
+def test_settings() -> None:
+    def change(settings: object) -> None:
+        client.notify("workspace/didChangeConfiguration", {"settings": settings})
+
+    def settings_used() -> str:
+        return str(client.inline(uri, 0, 8)[0]["insertText"])
+
+    with start("ready") as client:
+        configurable = {**INLINE, "workspace": {"configuration": True}}
+        loaded(client, options={"flashLs": {"budget_ms": 123, "colour": "red"}}, capabilities=configurable)
+        uri = opened(client, "SETTINGS")
+        assert settings_used() == "qwen2.5-coder-0.5b 123"
+        change({"budget_ms": 45})
+        assert settings_used() == "qwen2.5-coder-0.5b 45"
+        change({"flashLs": {"budget_ms": "fast"}})
+        change({"budget_ms": "fast"})
+        change(["fast"])
+        assert settings_used() == "qwen2.5-coder-0.5b 45"
+        change({"colour": "red"})
+        assert settings_used() == "qwen2.5-coder-0.5b 123"
+        client.settings = {"budget_ms": 678}
+        change(None)
+        client.wait_until(lambda: bool(client.heard("workspace/configuration")))
+        assert [message.partition(";")[0] for message in shown(client)] == [
+            "flash-ls has no setting flashLs.colour",
+            "Setting budget_ms must be of type int, not 'fast'",
+            "Settings must be an object, not ['fast']",
+        ]
+        assert settings_used() == "qwen2.5-coder-0.5b 678"
+        change({"model": "other"})
+        await_log(client, "reason=ready model=other")
+        assert settings_used() == "other 123"
+
+
+def test_no_model_is_loaded_until_completions_are_enabled() -> None:
+    with start("ready") as client:
+        client.initialize(options={"enabled": False})
+        assert client.inline(opened(client, "ab"), 0, 1) is None
+        assert logged(client, "fake: loads") == 0
+        client.notify("workspace/didChangeConfiguration", {"settings": {"enabled": True}})
+        await_log(client, "reason=ready")
+
+
+def test_progress_of_a_load() -> None:
+    with start("slow") as client:
+        client.initialize(capabilities=PROGRESS)
+        assert client.inline(opened(client, "ab"), 0, 1) is None, "must not wait for the model"
+        client.wait_until(lambda: any(told["value"]["kind"] == "end" for told in client.heard("$/progress")))
+        kinds = [told["value"]["kind"] for told in client.heard("$/progress")]
+        assert kinds == ["begin", *["report"] * (len(kinds) - 2), "end"]
+        assert 1 <= len(kinds) - 2 < 20, "throttled"
+        assert len(client.heard("window/workDoneProgress/create")) == 1
+
+
+def test_no_progress_for_a_client_that_cannot_show_it(client: LspProcess) -> None:
+    assert client.heard("window/workDoneProgress/create") == client.heard("$/progress") == []
+
+
+def test_a_missing_model_is_told_once_and_the_server_lives_on() -> None:
+    with start("missing") as client:
+        client.initialize()
+        client.wait_until(lambda: bool(client.heard("window/showMessage")))
+        uri = opened(client, "ab")
+        assert [client.inline(uri, 0, 1) for _ in range(2)] == [None, None]
+        assert shown(client) == ["There is no model qwen2.5-coder-0.5b; run `flash-ls model build`."]
+
+
+def test_another_model_replaces_the_one_that_is_being_built() -> None:
+    with start("endless") as client:
+        client.initialize()
+        await_log(client, "fake: builds qwen2.5-coder-0.5b")
+        client.notify("workspace/didChangeConfiguration", {"settings": {"model": "other"}})
+        await_log(client, "fake: builds other")
+        assert logged(client, "fake: build stopped") == 1
+
+
+@pytest.mark.parametrize("leave", ["close", "hang_up"])
+def test_leaving_stops_a_build(leave: str) -> None:
+    client = start("endless")
+    client.initialize(capabilities=PROGRESS)
+    await_log(client, "fake: builds")
+    began = time.monotonic()
+    assert getattr(client, leave)() == (0 if leave == "close" else 1)
+    assert time.monotonic() - began < 1.5
+    assert logged(client, "fake: build stopped") == 1
+
+
+@pytest.mark.parametrize("work", ["BUSY", "STUBBORN"])
+def test_end_of_input_ends_a_busy_server(work: str) -> None:
+    client = loaded(start("ready"))
+    running(client, opened(client, work), work)
+    began = time.monotonic()
+    assert client.hang_up() == 1
+    assert time.monotonic() - began < 1.5
+    assert logged(client, "fake: cancelled") == (work == "BUSY")
+    assert logged(client, "Traceback") == 0
+
+
+def test_a_broken_pipe_ends_the_server() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = python_module("tests.fake_server", "ready")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=writing, stderr=subprocess.DEVNULL)
+    os.close(writing)
+    body = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}'
+    assert process.stdin
+    process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    process.stdin.flush()
+    assert process.wait(10) == 1
+    process.stdin.close()
