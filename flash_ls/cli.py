@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from tqdm import tqdm
 
@@ -44,6 +44,12 @@ class ProgressBar:
             self._bar.n = round(100 * fraction)
             self._bar.refresh()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
@@ -69,9 +75,8 @@ def complete(args: argparse.Namespace) -> None:
     config = Config(model=args.model)
     path, line, column = args.place
     snapshot = snapshot_of_file(path, line - 1, column - 1, config.max_file_bytes)
-    progress = ProgressBar()
-    completer = load(config, progress)
-    progress.close()
+    with ProgressBar() as progress:
+        completer = load(config, progress)
     completion = completer.complete(snapshot, Deadline())
     print(json.dumps(asdict(completion)) if args.json else rendered(snapshot, completion, sys.stdout.isatty()))
 
@@ -106,14 +111,15 @@ def list_models(args: argparse.Namespace) -> None:
 
 def fetch_model(args: argparse.Namespace) -> None:
     """`flash-ls model fetch`."""
-    print(store.fetch(find(args.model), ProgressBar()))
+    with ProgressBar() as progress:
+        path = store.fetch(find(args.model), progress)
+    print(path)
 
 
 def build_model(args: argparse.Namespace) -> None:
     """`flash-ls model build`."""
-    progress = ProgressBar()
-    folder = store.build(find(args.model), progress, args.weights)
-    progress.close()
+    with ProgressBar() as progress:
+        folder = store.build(find(args.model), progress, args.weights)
     print(folder)
 
 
@@ -126,7 +132,9 @@ def verify_model(args: argparse.Namespace) -> None:
 
 def remove_model(args: argparse.Namespace) -> None:
     """`flash-ls model remove`."""
-    print(f"{store.remove(find(args.model), ProgressBar()) / 1e6:.0f} MB freed")
+    with ProgressBar() as progress:
+        freed = store.remove(find(args.model), progress)
+    print(f"{freed / 1e6:.0f} MB freed")
 
 
 def model_path(args: argparse.Namespace) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from flash_ls.errors import ConfigError
 
 SECTION = "flashLs"
+MOST_TOKENS = 4000
+"""What a prompt and its answer may take together; a little less than the graph can place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     base = base or Config()
     defaults = dataclasses.asdict(base)
     known = {key: _checked(key, value, type(defaults[key])) for key, value in settings.items() if key in defaults}
-    return dataclasses.replace(base, **known), [key for key in settings if key not in defaults]  # type: ignore[arg-type]
+    config = dataclasses.replace(base, **known)  # type: ignore[arg-type]
+    if config.prefix_tokens + config.suffix_tokens + config.max_block_tokens > MOST_TOKENS:
+        parts = "prefix_tokens, suffix_tokens and max_block_tokens"
+        raise ConfigError(f"Settings {parts} may be {MOST_TOKENS} together; lower one in your editor's settings.")
+    return config, [key for key in settings if key not in defaults]
 
 
 def _checked(key: str, value: object, kind: type) -> object:

@@ -8,92 +8,45 @@ If TEXT stands at that place already, it is taken out first and typed again. The
 
 import argparse
 import json
-import re
 import sys
-import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from flash_ls.cli import parse_place  # noqa: E402
-from flash_ls.source_file import snapshot_of_file  # noqa: E402
-from tests.lsp_client import LspProcess  # noqa: E402
+from flash_ls.cli import parse_place
+from flash_ls.document import Snapshot
+from flash_ls.source_file import snapshot_of_file
+from tests.lsp_client import LspProcess
+from tests.typist import Keystroke, Typist
 
 SERVER = [sys.executable, "-m", "flash_ls"]
-LOADED = "reason=ready"
-REQUEST = re.compile(r"complete file=.* reason=(\S+) ms=(\d+) prompt_tokens=(\d+) cached_tokens=(\d+)")
-LOAD_S = 600
+LARGEST_FILE = 4_000_000
+PATIENCE_S = 600
+"""The first start builds the model."""
 OPTIONS = {"budget_ms": 30_000}
 
 
-@dataclass(frozen=True)
-class Keystroke:
-    """One key and the answer to it."""
-
-    typed: str
-    shown: str
-    reason: str
-    ms: float
-    prompt_tokens: int
-    cached_tokens: int
-
-    @property
-    def cached_share(self) -> float:
-        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+def type_text(snapshot: Snapshot, text: str) -> list[Keystroke]:
+    """One keystroke for each character. A request before the first of them, not reported, fills the cache."""
+    after = snapshot.after.removeprefix(text)
+    with LspProcess(SERVER, timeout_s=PATIENCE_S) as server:
+        server.initialize(options=OPTIONS)
+        server.wait_until(lambda: any("reason=ready" in line for line in server.log))
+        typist = Typist(server, snapshot.uri, snapshot.before + after, snapshot.cursor)
+        typist.ask()
+        return [typist.type(character) for character in text]
 
 
-def wait_for(server: LspProcess, pattern: str, start: int, timeout_s: float) -> str:
-    """The first line of the server's log from line `start` on that matches."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        for line in server.log[start:]:
-            if re.search(pattern, line):
-                return line
-        if server.process.poll() is not None:
-            break
-        time.sleep(0.005)
-    sys.exit("\n".join(["the server did not answer; its log:", *server.log]))
-
-
-def press(server: LspProcess, uri: str, version: int, line: int, column: int, key: str) -> Keystroke:
-    """Send one character and ask for the completion after it."""
-    place = {"line": line, "character": column}
-    server.change(uri, version, [{"range": {"start": place, "end": place}, "text": key}])
-    logged, start = len(server.log), time.perf_counter()
-    items = server.inline(uri, line, column + 1)
-    ms = (time.perf_counter() - start) * 1e3
-    match = REQUEST.search(wait_for(server, REQUEST.pattern, logged, 5))
-    assert match is not None
-    shown = items[0]["insertText"] if items else ""
-    return Keystroke(key, shown, match[1], ms, int(match[3]), int(match[4]))
-
-
-def type_text(path: Path, line: int, column: int, text: str) -> list[Keystroke]:
-    """Type `text` at the place, from 0, of the opened file. One key first warms the cache and is not reported."""
-    snapshot = snapshot_of_file(path, line, column, 4_000_000)
-    before, after = snapshot.before, snapshot.after.removeprefix(text)
-    uri = path.absolute().as_uri()
-    with LspProcess(SERVER, timeout_s=60) as server:
-        server.initialize(options=OPTIONS, encoding="utf-32")
-        server.open(uri, "", before + after)
-        wait_for(server, LOADED, 0, LOAD_S)
-        server.inline(uri, line, column)
-        keys = [press(server, uri, 2 + n, line, column + n, key) for n, key in enumerate(text)]
-        server.request("shutdown")
-    return keys
-
-
-def table(keys: list[Keystroke], prefix: str) -> str:
-    rows = ["cached tokens      ms  what the line shows: typed text and ⟦suggestion⟧"]
-    typed = prefix
+def table(keys: list[Keystroke], line: str) -> str:
+    """A row for each key; `line` is what stood before the cursor on its line."""
+    rows = [f"{'cached tokens':>15} {'ms':>6}  the line: typed text and ⟦suggestion⟧"]
     for key in keys:
-        typed += key.typed
-        ghost = key.shown.split("\n")[0] + (" …" if "\n" in key.shown else "")
+        line += key.typed
+        first, more, _ = key.shown.partition("\n")
+        ghost = f"⟦{first}{' …' if more else ''}⟧" if first else f"    ({key.reason})"
         tokens = f"{key.cached_tokens}/{key.prompt_tokens} {key.cached_share:4.0%}"
-        rows.append(f"{tokens:>13} {key.ms:7.0f}  {typed}" + (f"⟦{ghost}⟧" if ghost else f"    ({key.reason})"))
+        rows.append(f"{tokens:>15} {key.ms:6.0f}  {line}{ghost}")
     return "\n".join(rows)
 
 
@@ -101,11 +54,9 @@ def summary(keys: list[Keystroke]) -> dict[str, Any]:
     times = sorted(key.ms for key in keys)
     return {
         "keystrokes": len(keys),
-        "cached_share_min": round(min(key.cached_share for key in keys), 4),
         "shown": sum(bool(key.shown) for key in keys),
-        "ms_p50": round(times[len(times) // 2]),
-        "ms_max": round(times[-1]),
-        "last": asdict(keys[-1]),
+        "cached_share_min": round(min(key.cached_share for key in keys), 4),
+        "ms": {"p50": round(times[len(times) // 2]), "max": round(times[-1])},
     }
 
 
@@ -115,9 +66,9 @@ def main() -> None:
     parser.add_argument("text")
     args = parser.parse_args()
     path, line, column = args.place
-    keys = type_text(path, line - 1, column - 1, args.text)
-    prefix = path.read_text(encoding="utf-8").split("\n")[line - 1][: column - 1]
-    print(table(keys, prefix))
+    snapshot = snapshot_of_file(path, line - 1, column - 1, LARGEST_FILE)
+    keys = type_text(snapshot, args.text)
+    print(table(keys, snapshot.before.rpartition("\n")[2]))
     print(json.dumps(summary(keys)))
 
 

@@ -47,11 +47,12 @@ class ReferenceModel:
         scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
         mixed = _softmax(scores) @ value
         joined: Array = mixed.transpose(1, 0, 2).reshape(length, -1)
-        return joined @ self._tensor(prefix + "attn_output.weight").T
+        out: Array = joined @ self._tensor(prefix + "attn_output.weight").T
+        return out
 
     def _projected(self, name: str, x: Array) -> Array:
         """Heads first: [heads, tokens, head_size]."""
-        flat = x @ self._tensor(name + ".weight").T + self._tensor(name + ".bias")
+        flat: Array = x @ self._tensor(name + ".weight").T + self._tensor(name + ".bias")
         return flat.reshape(len(x), -1, self._shape.head_size).transpose(1, 0, 2)
 
     def _rotated(self, x: Array) -> Array:
@@ -65,7 +66,9 @@ class ReferenceModel:
     def _feed_forward(self, prefix: str, x: Array) -> Array:
         gate = x @ self._tensor(prefix + "ffn_gate.weight").T
         up = x @ self._tensor(prefix + "ffn_up.weight").T
-        return (gate / (1 + np.exp(-gate)) * up) @ self._tensor(prefix + "ffn_down.weight").T
+        active: Array = gate / (1 + np.exp(-gate)) * up
+        out: Array = active @ self._tensor(prefix + "ffn_down.weight").T
+        return out
 
 
 def _softmax(scores: Array) -> Array:

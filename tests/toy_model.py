@@ -4,6 +4,7 @@
 so that the way from weights to artifact can be tested without the real ones.
 """
 
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ SPECIALS = ["<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>
 
 def _characters() -> dict[int, str]:
     """GPT-2's character for each byte: printable Latin-1 stands for itself, the other bytes follow from U+0100."""
-    others = [byte for byte in range(256) if not (0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xFF and byte != 0xAD)]
+    others = [byte for byte in range(256) if not (0x21 <= byte <= 0x7E or (0xA1 <= byte <= 0xFF and byte != 0xAD))]
     return {byte: chr(256 + others.index(byte)) if byte in others else chr(byte) for byte in range(256)}
 
 
@@ -64,6 +65,10 @@ FORM = PromptFormat(
     fim_suffix=FIRST_SPECIAL + SPECIALS.index("<|fim_suffix|>"),
     stop_ids=tuple(range(FIRST_SPECIAL, SHAPE.vocabulary)),
 )
+
+
+PROMPT = {key: value for key, value in asdict(FORM).items() if key != "stop_ids"} | {"first_special": FIRST_SPECIAL}
+"""The same as the catalog has it."""
 
 
 class ToyWeights:

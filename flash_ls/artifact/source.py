@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from flash_ls.errors import SourceError
 
@@ -73,8 +73,9 @@ class HubSource:
             import huggingface_hub.errors as hub_errors
         except ImportError as error:
             raise SourceError("the model hub needs `pip install 'flash-ls[hub]'`") from error
-        # Among its bases is the base of all errors of the HTTP library it uses, which has changed between versions.
-        failures = (*hub_errors.HfHubHTTPError.__bases__, hub_errors.LocalEntryNotFoundError, OSError)
+        # Among the bases is that of all errors of the HTTP library in use, which is another in each major version.
+        bases = cast("tuple[type[Exception], ...]", hub_errors.HfHubHTTPError.__bases__)
+        failures: tuple[type[Exception], ...] = (*bases, hub_errors.LocalEntryNotFoundError, OSError)
         try:
             path = huggingface_hub.hf_hub_download(self.repo, self.file, endpoint=self.endpoint)
         except failures as error:

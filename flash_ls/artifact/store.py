@@ -111,6 +111,7 @@ def remove(entry: CatalogEntry, progress: Progress) -> int:
         freed = sum(file.stat().st_size for file in files)
         for path in gone:
             _delete(path)
+        _discard_partial(folder_of(entry).parent, entry.name)
     return freed
 
 
@@ -235,7 +236,7 @@ def _temporary(parent: Path, name: str) -> Iterator[Path]:
 
 def _discard_partial(parent: Path, name: str) -> None:
     """Delete what a killed process left behind. The caller holds the lock."""
-    for left in parent.glob(f".partial-{name}-*"):
+    for left in parent.glob(f".partial-{name}-{'?' * 8}"):  # as many as mkdtemp adds: not those of name-more
         shutil.rmtree(left, ignore_errors=True)
 
 

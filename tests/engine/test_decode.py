@@ -40,9 +40,7 @@ def test_the_answer_is_the_greedy_one_of_the_reference(model: OnnxModel, tokeniz
 
 @pytest.mark.parametrize("healed", HEALED, ids=repr)
 @pytest.mark.parametrize("kind", DRAFTERS)
-def test_drafts_never_change_the_answer(
-    model: OnnxModel, tokenizer: Tokenizer, kind: str, healed: bytes
-) -> None:
+def test_drafts_never_change_the_answer(model: OnnxModel, tokenizer: Tokenizer, kind: str, healed: bytes) -> None:
     params = GenerationParams(30, NEVER, healed)
     plain = run(model, tokenizer, params)
     drafted = run(model, tokenizer, params, DRAFTERS[kind](PROMPT + plain.tokens))
@@ -121,9 +119,7 @@ def test_finish_at_the_limit(model: OnnxModel, tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("kind", DRAFTERS)
-def test_finish_at_a_stop_id_which_is_not_part_of_the_answer(
-    model: OnnxModel, tokenizer: Tokenizer, kind: str
-) -> None:
+def test_finish_at_a_stop_id_which_is_not_part_of_the_answer(model: OnnxModel, tokenizer: Tokenizer, kind: str) -> None:
     whole = run(model, tokenizer, GenerationParams(30, NEVER)).tokens
     end = next(place for place in range(5, 30) if whole[place] not in whole[:place])
     params = GenerationParams(30, frozenset({whole[end]}))
@@ -148,29 +144,30 @@ def test_finish_when_the_rule_is_satisfied(model: OnnxModel, tokenizer: Tokenize
     assert seen[0] == tokenizer.decode(whole[:1])[1:], "the rule does not see the healed text"
 
 
-class ExpiresAt:
+class ToldDeadline(Deadline):
     """A deadline that expires when it is told."""
 
-    def __init__(self) -> None:
-        self.deadline = Deadline()
+    spent = False
 
-    def now(self) -> None:
-        self.deadline._end = 0.0
+    @property
+    def remaining_ms(self) -> float:
+        return 0.0 if self.spent else 1.0
+
+    def spend(self) -> None:
+        self.spent = True
 
 
 @pytest.mark.parametrize("passes", [0, 1, 2, 3, 5])
-def test_an_expired_deadline_ends_with_what_there_is(
-    model: OnnxModel, tokenizer: Tokenizer, passes: int
-) -> None:
+def test_an_expired_deadline_ends_with_what_there_is(model: OnnxModel, tokenizer: Tokenizer, passes: int) -> None:
     prompt = PROMPT * 3  # four prefill passes
     whole = run(model, tokenizer, GenerationParams(30, NEVER), prompt=prompt).tokens
-    clock = ExpiresAt()
-    watched = WatchedModel(model, after=lambda number: clock.now() if number == passes else None)
+    clock = ToldDeadline()
+    watched = WatchedModel(model, after=lambda number: clock.spend() if number == passes else None)
     if passes == 0:
-        clock.now()
+        clock.spend()
     cache = model.new_cache()
     params = GenerationParams(30, NEVER)
-    answer = generate(watched, tokenizer, cache, prompt, params, NoDrafter(), clock.deadline)
+    answer = generate(watched, tokenizer, cache, prompt, params, NoDrafter(), clock)
     assert answer.finish == "deadline"
     assert len(watched.widths) == passes
     assert answer.tokens == whole[: max(0, passes - 3)]

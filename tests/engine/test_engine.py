@@ -64,9 +64,7 @@ def test_number_of_passes(model: OnnxModel, tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, PASSES + 1))
-def test_cancelled_at_any_pass_then_asked_again(
-    model: OnnxModel, tokenizer: Tokenizer, number: int, when: str
-) -> None:
+def test_cancelled_at_any_pass_then_asked_again(model: OnnxModel, tokenizer: Tokenizer, number: int, when: str) -> None:
     deadline = Deadline()
 
     def cancel(reached: int) -> None:
@@ -90,7 +88,12 @@ def test_cancelled_at_any_pass_then_asked_again(
 def test_cancelled_at_random_while_typing(model: OnnxModel, tokenizer: Tokenizer, seed: int) -> None:
     chance = random.Random(seed)
     deadline = Deadline()
-    watched = WatchedModel(model, before=lambda reached: chance.random() < 0.1 and deadline.cancel())
+
+    def cancel_sometimes(reached: int) -> None:
+        if chance.random() < 0.1:
+            deadline.cancel()
+
+    watched = WatchedModel(model, before=cancel_sometimes)
     engine, text = Engine(watched, tokenizer, Guesser(seed)), tokens_of(seed, 80)
     answered = 0
     for _ in range(40):

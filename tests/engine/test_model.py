@@ -52,9 +52,7 @@ def fed(model: OnnxModel, *widths: int) -> FloatArray:
         pytest.param([80, 4, 2], id="a verification of four with a past"),
     ],
 )
-def test_any_way_of_feeding_gives_the_reference_logits(
-    model: OnnxModel, expected: Array, widths: list[int]
-) -> None:
+def test_any_way_of_feeding_gives_the_reference_logits(model: OnnxModel, expected: Array, widths: list[int]) -> None:
     assert_close(fed(model, *widths), expected)
 
 

@@ -79,9 +79,7 @@ def test_agreeing_is_its_definition(tokenizer: Tokenizer, text: str, start: int,
 
 @given(TokenLists)
 @settings(deadline=None)
-def test_streamed_text_grows_by_whole_characters_into_the_decoded_text(
-    tokenizer: Tokenizer, tokens: list[int]
-) -> None:
+def test_streamed_text_grows_by_whole_characters_into_the_decoded_text(tokenizer: Tokenizer, tokens: list[int]) -> None:
     stream, shown = TextStream(tokenizer), ""
     for count, token in enumerate(tokens, start=1):
         text = stream.push(token)

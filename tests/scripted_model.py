@@ -1,0 +1,45 @@
+"""A target model that says what a test wants it to, through the interface of the real one.
+
+It spells the expected buffer byte by byte: whatever prefix the prompt has, the next byte is the most likely token.
+"""
+
+import numpy as np
+
+from flash_ls.deadline import Deadline
+from flash_ls.engine.cache import KVCache
+from flash_ls.engine.model import FloatArray
+from flash_ls.engine.tokenizer import Tokenizer
+from tests.toy_model import FORM, SHAPE
+
+
+class ScriptedModel:
+    """Continues the text after the prompt's fim_middle to `whole`, then stops."""
+
+    def __init__(self, tokenizer: Tokenizer, whole: str) -> None:
+        self._tokenizer = tokenizer
+        self._whole = whole.encode()
+        self.prompt_text = ""
+        """What the model was shown of the text after the cursor."""
+
+    def new_cache(self) -> KVCache:
+        return KVCache(None, SHAPE.context)
+
+    def forward(self, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> FloatArray:
+        deadline.check()
+        cache.append(tokens)
+        ends = range(len(cache.tokens) - rows + 1, len(cache.tokens) + 1)
+        return np.array([self._logits(cache.tokens[:end]) for end in ends], np.float32)
+
+    def _logits(self, tokens: list[int]) -> FloatArray:
+        middle = tokens.index(FORM.fim_middle)
+        self.prompt_text = self._tokenizer.decode(tokens[:middle])
+        written = b"".join(map(self._tokenizer.token_bytes, tokens[middle + 1 :]))
+        logits = np.zeros(SHAPE.vocabulary, np.float32)
+        rest = self._whole[len(written) :] if self._whole.startswith(written) else b""
+        logits[self._token(rest[:1])] = 9
+        return logits
+
+    def _token(self, byte: bytes) -> int:
+        if not byte:
+            return FORM.stop_ids[0]
+        return next(token for token in range(256) if self._tokenizer.token_bytes(token) == byte)

@@ -1,0 +1,124 @@
+"""From a buffer and what the model says to the buffer as it is when the suggestion was accepted.
+
+In the buffers `¦` is the cursor; what the model writes is put there.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from flash_ls.completer import Completer, Completion
+from flash_ls.config import Config
+from flash_ls.deadline import Deadline
+from flash_ls.document import Snapshot
+from flash_ls.engine.engine import Engine
+from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.errors import Cancelled
+from tests.scripted_model import ScriptedModel
+from tests.toy_model import FORM, write_tokenizer
+
+CONFIG = Config(prefix_tokens=300, suffix_tokens=60)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    path: Path = tmp_path_factory.mktemp("toy") / "tokenizer.json"
+    write_tokenizer(path)
+    return Tokenizer(path)
+
+
+class Desk:
+    """One buffer, one model, one completer."""
+
+    def __init__(self, tokenizer: Tokenizer, buffer: str, says: str, path: str, config: Config) -> None:
+        before, after = buffer.split("¦")
+        self.snapshot = Snapshot(f"file:///{path}", "", 1, before + after, len(before))
+        self.model = ScriptedModel(tokenizer, before.replace("\r\n", "\n") + says)
+        self.completer = Completer(Engine(self.model, tokenizer), FORM, config)
+
+    def complete(self) -> Completion:
+        return self.completer.complete(self.snapshot, Deadline())
+
+    def accepted(self) -> str:
+        completion = self.complete()
+        text = self.snapshot.text
+        assert completion.start <= self.snapshot.cursor <= completion.end
+        return text[: completion.start] + completion.text + text[completion.end :]
+
+
+ACCEPTED = {
+    "one line of it": ("a.py", "x = ¦\n", "1 + 2\ny = 3\n", "x = 1 + 2\n"),
+    "half a word is healed": ("a.py", "def f():\n    ret¦\n", "urn 1\n", "def f():\n    return 1\n"),
+    "indentation is healed": ("a.py", "if a:\n    b()\n    ¦\n", "c()\nd()", "if a:\n    b()\n    c()\n"),
+    "a body where there is none": (
+        "a.py",
+        "def f(n):\n    ¦\n\ndef g():\n    pass\n",
+        "if n:\n        return 1\n    return 2\n\ndef g",
+        "def f(n):\n    if n:\n        return 1\n    return 2\n\ndef g():\n    pass\n",
+    ),
+    "a body in braces": (
+        "a.go",
+        "func f() int {\n\t¦\n}\n",
+        "if a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
+        "func f() int {\n\tif a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
+    ),
+    "an automatic bracket is closed by the model": ("a.py", "def f(n¦)\n", "):\n    return n", "def f(n):\n"),
+    "an automatic bracket stays": ("a.py", "print(¦)\n", "x)\n", "print(x)\n"),
+    "the rest of the line is not repeated": ("a.js", "f(¦, b);\n", "a, b);\n", "f(a, b);\n"),
+    "the next line is not repeated": ("a.py", "a = 1\n¦\nreturn total\n", "return total\n", "a = 1\n\nreturn total\n"),
+    "line ends as the buffer has them": (
+        "a.py",
+        "a = 1\r\ndef f():\r\n    ¦\r\n",
+        "b = 1\n    return b\nx",
+        "a = 1\r\ndef f():\r\n    b = 1\r\n    return b\r\n",
+    ),
+    "characters of four bytes": ("a.py", "s = '😀'\nt = ¦\n", "s + 'é😀'\n", "s = '😀'\nt = s + 'é😀'\n"),
+    "a language it does not parse": ("a.nim", "let x = ¦\n", "5\nlet", "let x = 5\n"),
+    "an empty file": ("a.py", "¦", "import os\nimport", "import os"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_the_accepted_buffer(name: str, tokenizer: Tokenizer) -> None:
+    path, buffer, says, expected = ACCEPTED[name]
+    assert Desk(tokenizer, buffer, says, path, CONFIG).accepted() == expected
+
+
+def test_automatic_brackets_are_not_shown_to_the_model(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "def f(n¦)\nnext()\n", "):\n", "a.py", CONFIG)
+    desk.complete()
+    assert desk.model.prompt_text == "\nnext()\n"
+
+
+def test_a_suggestion_that_changes_nothing_is_not_shown(tokenizer: Tokenizer) -> None:
+    completion = Desk(tokenizer, "print(x¦)\n", ")\n", "a.py", CONFIG).complete()
+    assert (completion.text, completion.reason) == ("", "empty")
+
+
+@pytest.mark.parametrize(
+    ("buffer", "setting", "reason"),
+    [
+        ("x = 1  # why ¦\n", {"complete_comments": False}, "comment"),
+        ("x = 'abc¦'\n", {"complete_strings": False}, "string"),
+        ("x = ¦\n", {"enabled": False}, "disabled"),
+    ],
+)
+def test_silence_costs_no_model_call(buffer: str, setting: dict[str, bool], reason: str, tokenizer: Tokenizer) -> None:
+    silent = Desk(tokenizer, buffer, "more\n", "a.py", Config(**setting)).complete()  # type: ignore[arg-type]
+    assert (silent.text, silent.reason, silent.stats) == ("", reason, None)
+    assert Desk(tokenizer, buffer, "more\n", "a.py", CONFIG).complete().text
+
+
+def test_a_limit_leaves_whole_lines(tokenizer: Tokenizer) -> None:
+    config = Config(prefix_tokens=300, suffix_tokens=60, max_block_tokens=12)
+    completion = Desk(tokenizer, "def f():\n    ¦\n", "a = 1\n    bcdefghijk = 2\n", "a.py", config).complete()
+    assert (completion.text, completion.reason) == ("a = 1", "limit")
+
+
+def test_cancelled_then_right_again(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "x = ¦\n", "1\n", "a.py", CONFIG)
+    cancelled = Deadline()
+    cancelled.cancel()
+    with pytest.raises(Cancelled):
+        desk.completer.complete(desk.snapshot, cancelled)
+    assert desk.accepted() == "x = 1\n"

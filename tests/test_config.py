@@ -1,0 +1,20 @@
+"""Settings: what a client may send, and what it is told when it sends something else."""
+
+import pytest
+
+from flash_ls.config import Config, parse
+from flash_ls.errors import ConfigError
+
+
+def test_known_settings_are_laid_over_the_base_and_unknown_ones_named() -> None:
+    config, unknown = parse({"threads": 4, "colour": "red"}, Config(budget_ms=5))
+    assert config == Config(threads=4, budget_ms=5)
+    assert unknown == ["colour"]
+
+
+@pytest.mark.parametrize(
+    "setting", [{"threads": "4"}, {"threads": -1}, {"budget_ms": 0}, {"enabled": 1}, {"prefix_tokens": 3900}]
+)
+def test_a_setting_that_cannot_be_used_is_named(setting: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        parse(setting)

@@ -1,0 +1,78 @@
+"""The architecture in one place: who may import whom, and which module alone knows which library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "flash_ls"
+LAYERS = [
+    "__init__ errors uri process",
+    "config deadline",
+    "engine document syntax postprocess requests",
+    "artifact prompt source_file",
+    "completer",
+    "loading suggestion",
+    "server doctor",
+    "cli",
+    "__main__",
+]
+"""From the bottom up; a module imports from lower layers and from its own package only."""
+OWNERS = {
+    "pygls": {"server"},
+    "lsprotocol": {"server"},
+    "tree_sitter": {"syntax"},
+    "onnxruntime": {"engine.model"},
+    "tokenizers": {"engine.tokenizer"},
+    "onnx": {"artifact.graph"},
+    "gguf": {"artifact.gguf_file"},
+    "huggingface_hub": {"artifact.source"},
+}
+MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}
+
+
+def imports(module: str) -> set[str]:
+    """Everything the module imports, at its top or later, except for type checkers alone."""
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in set(ast.walk(tree)) - skipped:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part(module: str) -> str:
+    """The file or sub-package right under flash_ls."""
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    ours = {name.removeprefix("flash_ls.") for name in imports(module) if name.startswith("flash_ls")}
+    others = {part(name) for name in ours if part(name) in HEIGHT} - {part(module)}
+    assert not {name for name in others if HEIGHT[name] >= HEIGHT[part(module)]}
+
+
+def test_the_engine_knows_only_errors_and_deadlines() -> None:
+    engine = [module for module in MODULES if part(module) == "engine"]
+    ours = {part(name.removeprefix("flash_ls.")) for module in engine for name in imports(module) if "flash_ls" in name}
+    assert ours == {"engine", "errors", "deadline"}
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_library_has_one_owner(library: str) -> None:
+    users = {module for module in MODULES for name in imports(module) if name.split(".")[0] == library}
+    assert users == OWNERS[library]
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {part(module) for module in MODULES} == set(HEIGHT)
