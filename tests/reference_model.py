@@ -73,4 +73,5 @@ class ReferenceModel:
 
 def _softmax(scores: Array) -> Array:
     exponents: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
+    shares: Array = exponents / exponents.sum(axis=-1, keepdims=True)
+    return shares

@@ -177,7 +177,7 @@ def start_build(weights: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def test_two_processes_build_once(entry: CatalogEntry, weights: Path) -> None:
-    first = start_build(weights, "--pause", "0.5")
+    first = start_build(weights, "--pause", "1")
     assert first.stdout is not None
     while not first.stdout.readline().startswith(BUILDING):
         assert first.poll() is None
@@ -325,6 +325,18 @@ def test_removing_frees_the_files_of_this_model_only(entry: CatalogEntry, offer:
     assert not fetched.exists()
     store.verify(other, Steps())
     assert store.remove(entry, Steps()) == 0
+
+
+def test_what_killed_processes_left_is_cleaned_up_by_fetching_and_by_removing(entry: CatalogEntry, home: Path) -> None:
+    models, fetched = home / "models", home / "weights"
+    left = [models / f".partial-{NAME}-abcdefgh", fetched / f".partial-{entry.file}-abcdefgh"]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "half.bin").write_bytes(b"half")
+    store.fetch(entry, Steps())
+    assert names_in(fetched) == [entry.file]
+    store.remove(entry, Steps())
+    assert names_in(models) == [f"{NAME}.lock"]
 
 
 def test_a_build_replaces_earlier_revisions_of_this_model_only(

@@ -6,10 +6,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flash_ls.deadline import Deadline
+from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import PREFILL_CHUNK, Generation, GenerationParams, generate
 from flash_ls.engine.drafter import Drafter, NoDrafter
-from flash_ls.engine.model import Model, OnnxModel
+from flash_ls.engine.model import FloatArray, Model, OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.errors import Cancelled
 from tests.engine.toy_drafters import DRAFTERS, Guesser, Oracle, WatchedModel
 from tests.reference_model import ReferenceModel
 from tests.toy_model import FIRST_SPECIAL, SHAPE, ToyWeights
@@ -175,6 +177,24 @@ def test_an_expired_deadline_ends_with_what_there_is(model: OnnxModel, tokenizer
     again = generate(model, tokenizer, cache, prompt, params, NoDrafter(), Deadline())
     assert again.tokens == whole
     assert again.stats.cached_tokens == min(sum(watched.widths), len(prompt) - 1)
+
+
+class Unstoppable(WatchedModel):
+    """A model whose passes cannot be interrupted."""
+
+    def forward(self, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> FloatArray:
+        return super().forward(tokens, cache, rows, Deadline())
+
+
+@pytest.mark.parametrize("passes", range(1, 7))
+def test_a_cancel_is_noticed_after_a_pass_that_cannot_be_interrupted(
+    model: OnnxModel, tokenizer: Tokenizer, passes: int
+) -> None:
+    deadline = Deadline()
+    unstoppable = Unstoppable(model, after=lambda number: deadline.cancel() if number == passes else None)
+    with pytest.raises(Cancelled):
+        run(unstoppable, tokenizer, GenerationParams(9, NEVER), prompt=PROMPT * 3, deadline=deadline)
+    assert len(unstoppable.widths) == passes
 
 
 def test_the_prompt_is_fed_in_chunks(model: OnnxModel, tokenizer: Tokenizer) -> None:
