@@ -15,11 +15,10 @@ from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.completer import Completer, Completion, load_completer
 from flash_ls.config import Config
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Progress
 from flash_ls.doctor import examine
 from flash_ls.document import Snapshot
 from flash_ls.errors import FlashLsError
-from flash_ls.loading import Progress
 from flash_ls.server import serve
 from flash_ls.source_file import snapshot_of_file
 

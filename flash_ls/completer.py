@@ -9,14 +9,12 @@ from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats
 from flash_ls.engine.engine import Engine
-from flash_ls.engine.manifest import PromptFormat
+from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
 from flash_ls.prompt import Prompt, build_prompt
 from flash_ls.syntax import CursorScope, language_of, scope_at
-
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flash_ls.errors import ConfigError
 
 SECTION = "flashLs"
+LEAST = {"threads": 0, "prefix_tokens": 32}
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
 
@@ -53,6 +54,7 @@ def _checked(key: str, value: object, kind: type) -> object:
     fix = f"; correct {SECTION}.{key} in your editor's settings."
     if type(value) is not kind:
         raise ConfigError(f"Setting {key} must be of type {kind.__name__}, not {value!r}{fix}")
-    if type(value) is int and value < (0 if key == "threads" else 1):
-        raise ConfigError(f"Setting {key} must be positive, not {value}{fix}")
+    least = LEAST.get(key, 1)
+    if type(value) is int and value < least:
+        raise ConfigError(f"Setting {key} must be at least {least}, not {value}{fix}")
     return value

@@ -1,6 +1,6 @@
-"""How long a request may take, and whether anyone still waits for it.
+"""How long work may take, whether anyone still waits for it, and how it tells what it is doing.
 
-One object is shared by the event loop, which cancels, and the worker thread, which checks. It knows nothing of models.
+One `Deadline` is shared by the event loop, which cancels, and the worker thread, which checks.
 """
 
 import math
@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flash_ls.errors import Cancelled
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and how much of it, from 0 to 1. Raises `Cancelled` when nobody wants it any more."""
 
 
 class Deadline:

@@ -1,15 +1,15 @@
 """Every error that flash_ls raises on purpose. Each message is one sentence that says what to do.
 
-    FlashLsError
-    ├── ConfigError          (ValueError)    a setting cannot be used
-    ├── DocumentError        (ValueError)    a file or a place in it cannot be completed
-    ├── ModelError           (RuntimeError)
-    │   ├── ModelMissing                     no artifact here, and none can be built without the user
-    │   ├── ManifestError                    a manifest cannot be read
-    │   ├── SourceError                      the upstream weights cannot be had from any source
-    │   ├── CorruptFile                      a file is not the one its manifest describes
-    │   └── CacheFolderError                 the cache folder cannot be written
-    └── Cancelled                            nobody waits for the answer any more
+FlashLsError
+├── ConfigError          (ValueError)    a setting cannot be used
+├── DocumentError        (ValueError)    a file or a place in it cannot be completed
+├── ModelError           (RuntimeError)
+│   ├── ModelMissing                     no artifact here, and none can be built without the user
+│   ├── ManifestError                    a manifest cannot be read
+│   ├── SourceError                      the upstream weights cannot be had from any source
+│   ├── CorruptFile                      a file is not the one its manifest describes
+│   └── CacheFolderError                 the cache folder cannot be written
+└── Cancelled                            nobody waits for the answer any more
 """
 
 

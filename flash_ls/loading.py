@@ -10,13 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from flash_ls.config import Config
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Progress
 
 if TYPE_CHECKING:
     from flash_ls.completer import Completer
 
-Progress = Callable[[str, float], None]
-"""Told what is being done and how much of it, from 0 to 1. Raises `Cancelled` when nobody wants it any more."""
 Loader = Callable[[Config, Progress], "Completer"]
 
 SHOW_INTERVAL_S = 0.1

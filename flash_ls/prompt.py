@@ -14,7 +14,9 @@ from flash_ls.engine.tokenizer import Tokenizer
 ANCHOR_LINES = 16
 """The prefix window starts at a multiple of so many lines: it moves, and the cache is lost, once in so many."""
 ANCHOR_CHARACTERS = 256
-"""The same for lines that are longer than the window."""
+"""The window's steps in a line that is longer than the window."""
+LINE_SHARE = 8
+"""One part in so many of the window is kept free for the cursor's line; if that needs more, the front gives way."""
 MOST_CHARACTERS_PER_TOKEN = 4
 """More than code has on average: windows are cut to this many characters before their tokens are counted."""
 MOST_HEALED_BYTES = 32
@@ -36,8 +38,10 @@ def build_prompt(before: str, after: str, form: PromptFormat, tokenizer: Tokeniz
     """The prompt for the cursor between `before` and `after`."""
     before, after = before.replace("\r\n", "\n"), after.replace("\r\n", "\n")
     suffix = _suffix_ids(after, tokenizer, config.suffix_tokens)
-    start = window_start(before, config.prefix_tokens, lambda text: len(tokenizer.encode(text)[0]))
+    budget, share = config.prefix_tokens, config.prefix_tokens // LINE_SHARE
+    start = window_start(before, budget - share, lambda text: len(tokenizer.encode(text)[0]))
     prefix, healed = _heal(before[start:], tokenizer)
+    prefix = prefix[_rounded_up(max(0, len(prefix) - budget), share) :]
     stable = [form.fim_prefix, form.fim_suffix, *suffix, form.fim_middle]
     text = b"".join(map(tokenizer.token_bytes, healed))
     return Prompt(stable + prefix, len(stable), text, len(healed))
@@ -48,13 +52,13 @@ def _suffix_ids(after: str, tokenizer: Tokenizer, budget: int) -> list[int]:
 
 
 def window_start(before: str, budget: int, count: Callable[[str], int]) -> int:
-    """Where the prefix window of at most `budget` tokens begins in `before`.
+    """Where the prefix window begins in `before`: at most `budget` tokens before the cursor's line.
 
     It depends only on what stands before the cursor's line, so that it never moves while that line is typed.
     """
     line_start = before.rfind("\n") + 1
     if (excess := len(before) - line_start - MOST_CHARACTERS_PER_TOKEN * budget) > 0:
-        return line_start + -(-excess // ANCHOR_CHARACTERS) * ANCHOR_CHARACTERS
+        return line_start + _rounded_up(excess, ANCHOR_CHARACTERS)
     start = _anchor(before, max(0, line_start - MOST_CHARACTERS_PER_TOKEN * budget), line_start)
     while start < line_start and count(before[start:line_start]) > budget:
         start = _anchor(before, start + 1, line_start)
@@ -70,6 +74,10 @@ def _anchor(before: str, position: int, line_start: int) -> int:
         if position == 0:
             return line_start
     return position
+
+
+def _rounded_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def _heal(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -113,15 +113,19 @@ def limit_resources() -> None:
 
 def passes(case: Case, completion: str) -> bool:
     """Run the tests on the completed program, in a process of its own with little time and memory."""
+    nothing = subprocess.DEVNULL
     program = f"{case.before}{completion}{case.after}\n{case.test}"
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-I", "-c", program]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(
+            command, cwd=folder, preexec_fn=limit_resources, stdin=nothing, stdout=nothing, stderr=nothing
+        )
         try:
-            run = subprocess.run(command, cwd=folder, timeout=TEST_SECONDS, preexec_fn=limit_resources, **quiet)
+            return process.wait(TEST_SECONDS) == 0
         except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
             return False
-    return run.returncode == 0
 
 
 def run_tests(cases: list[Case], answers: list[Answer]) -> list[Answer]:

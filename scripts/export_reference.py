@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Write the fixture of the parity test: logits of the Optimum fp32 export of the checkpoint that the artifact is made of.
+"""Write the fixture of the parity test: logits of the Optimum fp32 export of the artifact's own checkpoint.
 
     pip install 'flash-ls[model,models]'
     scripts/export_reference.py [--weights FILE.gguf] [--out tests/fixtures/reference_logits.npz]
 
 For a few prompts it keeps, at a few positions, the logits of the likeliest tokens and of a fixed sample of all others.
-transformers reads the GGUF file and Optimum exports it: neither the graph nor the tokenizer of flash_ls has a part in it.
+transformers reads the GGUF file and Optimum exports it: neither our graph nor our tokenizer has a part in it.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
             arrays[f"logits.{index}"] = logits[-POSITIONS:, columns]
             print(f"{ids.size} tokens, {len(columns)} logits at each of the last {POSITIONS}: {prompt[-40:]!r}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(args.out, **arrays)
+    np.savez_compressed(args.out, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

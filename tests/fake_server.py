@@ -11,11 +11,11 @@ from typing import cast
 
 from flash_ls.completer import Completer, Completion
 from flash_ls.config import Config
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Progress
 from flash_ls.document import Snapshot
 from flash_ls.engine.decode import GenerationStats
 from flash_ls.errors import Cancelled, ModelError, ModelMissing
-from flash_ls.loading import Loader, Progress
+from flash_ls.loading import Loader
 from flash_ls.server import serve
 
 STUBBORN_S = 0.4

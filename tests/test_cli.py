@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flash_ls.artifact import store
 from flash_ls.cli import main
+from flash_ls.engine import manifest
 from tests.toy_model import write_artifact
 
 
@@ -123,6 +123,6 @@ def test_the_doctor_times_a_model_and_finds_nothing_wrong(toy: str, capsys: pyte
 def test_the_doctor_names_an_altered_file(toy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     altered = tmp_path / "altered"
     write_artifact(altered)
-    (altered / store.TOKENIZER_FILE).write_text("{}")
+    (altered / manifest.TOKENIZER_FILE).write_text("{}")
     assert run("doctor", "--model", str(altered)) == 1
-    assert store.TOKENIZER_FILE in capsys.readouterr().out
+    assert manifest.TOKENIZER_FILE in capsys.readouterr().out

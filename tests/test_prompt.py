@@ -11,6 +11,7 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.prompt import (
     ANCHOR_CHARACTERS,
     ANCHOR_LINES,
+    LINE_SHARE,
     MOST_CHARACTERS_PER_TOKEN,
     MOST_HEALED_BYTES,
     Prompt,
@@ -19,11 +20,14 @@ from flash_ls.prompt import (
 )
 from tests.toy_model import FORM, write_tokenizer
 
-CONFIG = Config(prefix_tokens=60, suffix_tokens=12)
-LONGEST_LINE = MOST_CHARACTERS_PER_TOKEN * CONFIG.prefix_tokens
+CONFIG = Config(prefix_tokens=400, suffix_tokens=12)
+LINE_TOKENS = CONFIG.prefix_tokens // LINE_SHARE
+"""Kept free for the cursor's line."""
+BUDGET = CONFIG.prefix_tokens - LINE_TOKENS
+LONGEST_LINE = MOST_CHARACTERS_PER_TOKEN * BUDGET
 CODE = "    \t\f.,:()='’s_selfdefreturn12é😀\u0301語İ"
 Typed = st.text(CODE, min_size=1, max_size=10)
-Lines = st.lists(st.text(CODE, max_size=12), max_size=50)
+Lines = st.lists(st.text(CODE, max_size=12), max_size=90)
 Befores = Lines.map("\n".join)
 Afters = st.lists(st.text(CODE, max_size=12), max_size=6).map("\n".join)
 
@@ -40,12 +44,17 @@ def prompt_for(tokenizer: Tokenizer, before: str, after: str = "") -> Prompt:
 
 
 def start_in(tokenizer: Tokenizer, before: str) -> int:
-    return window_start(before, CONFIG.prefix_tokens, lambda text: len(tokenizer.encode(text)[0]))
+    return window_start(before, BUDGET, lambda text: len(tokenizer.encode(text)[0]))
 
 
 def last_line(before: str) -> int:
     """Where the cursor's line begins."""
     return before.rfind("\n") + 1
+
+
+def fits(tokenizer: Tokenizer, before: str) -> bool:
+    """Whether the cursor's line needs no more than was kept free for it."""
+    return len(tokenizer.encode(before[last_line(before) :])[0]) < LINE_TOKENS
 
 
 # --- typing only appends ---
@@ -59,6 +68,7 @@ def last_line(before: str) -> int:
 def test_typing_keeps_all_but_the_last_word_a_prefix_of_the_prompt(
     tokenizer: Tokenizer, before: str, typed: str, after: str
 ) -> None:
+    assume(fits(tokenizer, before + typed))
     shorter, longer = prompt_for(tokenizer, before, after), prompt_for(tokenizer, before + typed, after)
     word = tokenizer.encode(before[start_in(tokenizer, before) :])[1]
     assume(shorter.healed_tokens in (0, word))  # of a long word only the last token is taken back
@@ -97,7 +107,7 @@ def test_the_window_begins_at_an_anchor_and_fits_the_budget(tokenizer: Tokenizer
     start, line_start = start_in(tokenizer, before), last_line(before)
     assert start == 0 or before[start - 1] == "\n"
     assert start == line_start or before.count("\n", 0, start) % ANCHOR_LINES == 0
-    assert len(tokenizer.encode(before[start:line_start])[0]) <= CONFIG.prefix_tokens
+    assert len(tokenizer.encode(before[start:line_start])[0]) <= BUDGET
 
 
 @given(Befores)
@@ -109,11 +119,11 @@ def test_the_window_is_not_smaller_than_it_must_be(tokenizer: Tokenizer, before:
     if earlier:
         left_out = before[earlier[-1] : line_start]
         too_long = len(left_out) > LONGEST_LINE
-        assert too_long or len(tokenizer.encode(left_out)[0]) > CONFIG.prefix_tokens
+        assert too_long or len(tokenizer.encode(left_out)[0]) > BUDGET
 
 
 def test_the_window_moves_once_in_sixteen_lines(tokenizer: Tokenizer) -> None:
-    lines = ["a"] * 200
+    lines = ["a = b"] * 200
     starts = {start_in(tokenizer, "\n".join(lines[:count])) for count in range(1, len(lines))}
     assert len(starts) <= len(lines) // 16 + 1
     assert max(starts) > 0
@@ -133,7 +143,18 @@ def test_a_line_longer_than_the_window_moves_it_in_large_steps(tokenizer: Tokeni
 def test_a_single_line_of_any_length_has_a_prompt(tokenizer: Tokenizer, length: int) -> None:
     prompt = prompt_for(tokenizer, "x" * length)
     assert 0 < len(prompt.healed) <= MOST_HEALED_BYTES
-    assert len(prompt.token_ids) <= prompt.stable_len + LONGEST_LINE
+    assert len(prompt.token_ids) <= prompt.stable_len + CONFIG.prefix_tokens
+
+
+@given(Befores.map(lambda text: text + "語" * 100), Typed)
+@settings(deadline=None)
+def test_a_line_of_many_tokens_fits_the_budget_and_moves_in_steps(
+    tokenizer: Tokenizer, before: str, typed: str
+) -> None:
+    shorter, longer = prompt_for(tokenizer, before), prompt_for(tokenizer, before + typed)
+    assert max(len(shorter.token_ids), len(longer.token_ids)) <= shorter.stable_len + CONFIG.prefix_tokens
+    held, now = shorter.token_ids[shorter.stable_len :], longer.token_ids[longer.stable_len :]
+    assert any(now[: len(held) - moved] == held[moved:] for moved in (0, LINE_TOKENS))
 
 
 # --- line ends ---
@@ -155,6 +176,7 @@ def test_windows_line_ends_make_no_difference(tokenizer: Tokenizer, before: str,
 @example("x = '😀é")
 @settings(deadline=None)
 def test_prompt_and_healed_text_spell_the_window(tokenizer: Tokenizer, before: str) -> None:
+    assume(fits(tokenizer, before))
     prompt = prompt_for(tokenizer, before)
     spelled = b"".join(map(tokenizer.token_bytes, prompt.token_ids[prompt.stable_len :]))
     assert spelled + prompt.healed == before[start_in(tokenizer, before) :].encode()

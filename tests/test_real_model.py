@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flash_ls.artifact.store import ensure
-from flash_ls.completer import TOKENIZER_FILE, Completer, load_completer
+from flash_ls.completer import Completer, load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
@@ -57,7 +57,7 @@ def test_logits_agree_with_the_optimum_export(model: OnnxModel, index: int) -> N
 def test_the_tokenizer_is_the_one_of_the_checkpoint(artifact: Path) -> None:
     with np.load(REFERENCE) as reference:
         text, ids = json.loads(str(reference["prompts"]))[2], reference["ids.2"].tolist()
-    assert Tokenizer(artifact / TOKENIZER_FILE).encode(text)[0] == ids
+    assert Tokenizer(artifact / manifest.TOKENIZER_FILE).encode(text)[0] == ids
 
 
 PLAIN = [

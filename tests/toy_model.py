@@ -13,8 +13,8 @@ import numpy as np
 
 from flash_ls.artifact.gguf_file import tokenizer_json
 from flash_ls.artifact.graph import FloatArray, Weights, write_graph
-from flash_ls.artifact.store import TOKENIZER_FILE, hash_of
-from flash_ls.engine.manifest import FileEntry, ModelManifest, ModelShape, PromptFormat
+from flash_ls.artifact.store import hash_of
+from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest, ModelShape, PromptFormat
 
 NAME = "toy"
 WORDS = ["    ", "self", " return", "def", " =", "if", "print", "é", "\U0001f600"]

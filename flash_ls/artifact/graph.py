@@ -14,7 +14,7 @@ Sources: the Qwen2 report (arXiv 2407.10671), grouped-query attention (arXiv 230
 operators GroupQueryAttention, MatMulNBits, GatherBlockQuantized and SkipSimplifiedLayerNormalization.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,17 +24,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from flash_ls.artifact.quantise import GROUP, quantise
-from flash_ls.engine.manifest import ModelShape
+from flash_ls.deadline import Progress
+from flash_ls.engine.manifest import DATA_FILE, GRAPH_FILE, ModelShape
 
 FloatArray = NDArray[np.float32]
-Progress = Callable[[str, float], None]
 
 MS = "com.microsoft"
 OPSET, MS_OPSET, IR_VERSION = 21, 1, 10
 SLAB_ROWS = 8192
 """Rows of a matrix in memory at a time: bounds the build's memory, not the file's layout."""
 ALIGNMENT = 4096
-GRAPH_FILE, DATA_FILE = "model.onnx", "model.onnx.data"
 
 
 class Weights(Protocol):

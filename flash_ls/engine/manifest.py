@@ -14,6 +14,8 @@ from typing import Any
 from flash_ls.errors import ManifestError
 
 FILE_NAME = "manifest.json"
+GRAPH_FILE, DATA_FILE, TOKENIZER_FILE = "model.onnx", "model.onnx.data", "tokenizer.json"
+"""The files it describes."""
 
 
 @dataclass(frozen=True, slots=True)

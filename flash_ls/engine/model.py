@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
-from flash_ls.engine.manifest import ModelShape
+from flash_ls.engine.manifest import GRAPH_FILE, ModelShape
 from flash_ls.errors import ModelError
 
 FloatArray = NDArray[np.float32]
-GRAPH_FILE = "model.onnx"
 # What ONNX Runtime raises for a failed or terminated run; it has no common base below RuntimeError and Exception.
 _STATE = ort.capi.onnxruntime_pybind11_state
 _RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer as Backend
 
-from flash_ls.errors import CorruptFile
-
 
 def _byte_of_character() -> dict[str, int]:
     """The inverse of GPT-2's byte-to-character table: printable Latin-1 is itself, the rest begins at U+0100."""
@@ -25,10 +23,7 @@ class Tokenizer:
     """A byte-level BPE tokenizer without special tokens: any text encodes, and decodes to itself."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._backend = Backend.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong with the file
-            raise CorruptFile(f"{path} is not a tokenizer ({error}); run `flash-ls model build`.") from error
+        self._backend = Backend.from_file(str(path))
         byte_of = _byte_of_character()
         self._bytes = [b""] * self._backend.get_vocab_size()
         for token, index in self._backend.get_vocab().items():

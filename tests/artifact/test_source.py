@@ -183,7 +183,7 @@ def test_fetching_falls_back_on_the_next_source(offer: Offer, weights: Path, hub
 def test_when_no_source_has_it_each_reason_is_given(offer: Offer, weights: Path, tmp_path: Path) -> None:
     sources = (PackageSource(("toy-part-9:x",)), FileSource(tmp_path / "nothing"))
     entry = offer(toy_entry(weights, *sources))
-    with pytest.raises(SourceError, match=r"no source has toy\.gguf: the package toy-part-9 .*; .*nothing cannot"):
+    with pytest.raises(SourceError, match=r"weights of toy cannot .*the package toy-part-9 .*; .*nothing cannot"):
         store.fetch(entry, Steps())
 
 

@@ -68,7 +68,7 @@ def test_what_is_built_computes_what_the_upstream_weights_say(entry: CatalogEntr
     upstream = GgufFile(weights)
     assert described.prompt == FORM
     assert described.shape == upstream.model_shape()
-    tokens = Tokenizer(folder / store.TOKENIZER_FILE).encode("def f(self):\n    return self")[0]
+    tokens = Tokenizer(folder / manifest.TOKENIZER_FILE).encode("def f(self):\n    return self")[0]
     model = OnnxModel(folder, described.shape, threads=1)
     logits = model.forward(tokens, model.new_cache(), len(tokens), Deadline())
     expected = ReferenceModel(SHAPE, upstream).logits(tokens)
@@ -78,7 +78,7 @@ def test_what_is_built_computes_what_the_upstream_weights_say(entry: CatalogEntr
 def test_the_tokenizer_of_the_upstream_file_is_kept(entry: CatalogEntry, tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "expected.json")
     expected = json.loads((tmp_path / "expected.json").read_text())
-    assert json.loads((built(entry) / store.TOKENIZER_FILE).read_text()) == expected
+    assert json.loads((built(entry) / manifest.TOKENIZER_FILE).read_text()) == expected
 
 
 def test_a_built_artifact_completes(entry: CatalogEntry) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flash_ls.artifact.store import TOKENIZER_FILE
+from flash_ls.engine.manifest import TOKENIZER_FILE
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import SHAPE, write_artifact

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from flash_ls.deadline import Deadline
-from flash_ls.engine.model import GRAPH_FILE, FloatArray, OnnxModel
+from flash_ls.engine.manifest import GRAPH_FILE
+from flash_ls.engine.model import FloatArray, OnnxModel
 from flash_ls.errors import Cancelled, ModelError
 from tests.reference_model import Array, ReferenceModel
 from tests.toy_model import SHAPE, ToyWeights, write_artifact

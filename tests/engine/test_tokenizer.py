@@ -1,13 +1,10 @@
 """Any text encodes and comes back; what agrees with healed text; text that grows by whole characters."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flash_ls.engine.tokenizer import TextStream, Tokenizer
-from flash_ls.errors import CorruptFile
 from tests.toy_model import SHAPE, SPECIALS
 
 AWKWARD = "a \t\r\n\f\v'sé\u0301\u00ad\ufeff\u2028😀😃👩‍👧<|>_1İſ語"
@@ -113,11 +110,3 @@ def test_skipped_text_is_not_shown_wherever_its_tokens_end(tokenizer: Tokenizer,
 def byte_token(tokenizer: Tokenizer, byte: int) -> int:
     """The toy's words begin with all bytes."""
     return next(token for token in range(256) if tokenizer.token_bytes(token) == bytes([byte]))
-
-
-@pytest.mark.parametrize("content", ["", "{}", "no json"])
-def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "tokenizer.json"
-    path.write_text(content)
-    with pytest.raises(CorruptFile, match=r"tokenizer\.json is not a tokenizer"):
-        Tokenizer(path)
