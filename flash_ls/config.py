@@ -50,6 +50,16 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     return config, [key for key in settings if key not in defaults]
 
 
+def section_of(settings: object) -> Mapping[str, object]:
+    """Our settings, sent bare or under their section. Raises `ConfigError` if they are no object."""
+    ours = settings.get(SECTION, settings) if isinstance(settings, dict) else settings
+    if not ours:
+        return {}  # Lua clients send an empty table as a list
+    if not isinstance(ours, dict):
+        raise ConfigError(f"Settings must be an object, not {ours!r}; correct {SECTION} in your editor's settings.")
+    return ours
+
+
 def _checked(key: str, value: object, kind: type) -> object:
     fix = f"; correct {SECTION}.{key} in your editor's settings."
     if type(value) is not kind:

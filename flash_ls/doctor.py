@@ -16,7 +16,6 @@ from flash_ls.artifact.catalog import find
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
-from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import PREFILL_CHUNK
 from flash_ls.engine.model import OnnxModel, default_threads
 from flash_ls.errors import FlashLsError
@@ -72,18 +71,14 @@ def _examine_model(report: Report, config: Config) -> None:
 def _time_model(report: Report, model: OnnxModel) -> None:
     cache, deadline = model.new_cache(), Deadline()
     chunk = list(range(100, 100 + PREFILL_CHUNK))
-    prefill = PREFILL_CHUNK / _median_s(lambda: _forward(model, chunk, cache, 0, deadline))
-    step_ms = 1e3 * _median_s(lambda: _forward(model, [100], cache, 1, deadline))
+    prefill = PREFILL_CHUNK / _median_s(lambda: model.forward(chunk, cache, 0, deadline))
+    step_ms = 1e3 * _median_s(lambda: model.forward([100], cache, 1, deadline))
     report.facts.append(("speed", f"prefill {prefill:.0f} tokens/s, {step_ms:.1f} ms a token after that"))
     if prefill < SLOW_PREFILL or step_ms > SLOW_STEP_MS:
         report.problems.append("This machine is slow for the model; close other programs, or lower prefix_tokens.")
 
 
-def _forward(model: OnnxModel, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> None:
-    model.forward(cache.rewind_to([*cache.tokens[:PREFILL_CHUNK], *tokens]), cache, rows, deadline)
-
-
-def _median_s(run: Callable[[], None]) -> float:
+def _median_s(run: Callable[[], object]) -> float:
     times = []
     for _ in range(RUNS):
         start = time.perf_counter()

@@ -21,7 +21,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter, lsp_method
 
 from flash_ls import __version__, process
-from flash_ls.config import SECTION, Config, parse
+from flash_ls.config import SECTION, Config, parse, section_of
 from flash_ls.document import Change, Document, DocumentStore, Encoding, Place, Snapshot
 from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
 from flash_ls.loading import Loader, Loading
@@ -149,7 +149,7 @@ class FlashServer(LanguageServer):
     def _parsed(self, settings: object) -> Config:
         """The settings laid over the initial ones, or those in force, and a message, if one cannot be used."""
         try:
-            config, unknown = parse(_section(settings), self._initial_config)
+            config, unknown = parse(section_of(settings), self._initial_config)
         except ConfigError as error:
             self.tell(types.MessageType.Error, str(error))
             return self.config
@@ -341,16 +341,6 @@ def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams
     return types.InlineCompletionParams(
         types.InlineCompletionContext(kind, selected), document, _read_position(data["position"])
     )
-
-
-def _section(settings: object) -> Mapping[str, object]:
-    """Our settings, sent bare or under their section. Raises `ConfigError` if they are no object."""
-    ours = settings.get(SECTION, settings) if isinstance(settings, dict) else settings
-    if not ours:
-        return {}  # Lua clients send an empty table as a list
-    if not isinstance(ours, dict):
-        raise ConfigError(f"Settings must be an object, not {ours!r}; correct {SECTION} in your editor's settings.")
-    return ours
 
 
 def _change(event: types.TextDocumentContentChangeEvent) -> Change:

@@ -28,6 +28,7 @@ OWNERS = {
     "gguf": {"artifact.gguf_file"},
     "huggingface_hub": {"artifact.source"},
 }
+LONGEST_FUNCTION = 40
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}
 
@@ -76,3 +77,10 @@ def test_a_library_has_one_owner(library: str) -> None:
 
 def test_every_module_has_a_layer() -> None:
     assert {part(module) for module in MODULES} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_can_be_read_at_a_glance(module: str) -> None:
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]

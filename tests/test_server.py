@@ -35,7 +35,7 @@ def loaded(client: LspProcess, **arguments: Any) -> LspProcess:
 
 def opened(client: LspProcess, text: str) -> str:
     """The URI of a new document."""
-    uri = f"file:///work/{next(NUMBERS)}.py"
+    uri = f"file:///home/{next(NUMBERS)}.py"
     client.open(uri, "python", text)
     return uri
 
