@@ -23,12 +23,13 @@ from flash_ls.server import serve
 from flash_ls.source_file import snapshot_of_file
 
 DEFAULT_MODEL = Config().model
+BAR = "{desc}: {percentage:3.0f}% |{bar:40}| {elapsed}"
 SHOWN_LINES = 6
 """Lines of code shown above and below a completion."""
 
 
 class ProgressBar:
-    """Progress of long work on stderr: one bar for each thing that is done."""
+    """Progress of long work on stderr: one bar for each thing that is done, or one line if that is no terminal."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -38,7 +39,9 @@ class ProgressBar:
         if label != self._label:
             self.close()
             self._label = label
-            self._bar = tqdm(desc=label, total=100, bar_format="{desc}: {percentage:3.0f}% |{bar:40}| {elapsed}")
+            self._bar = tqdm(desc=label, total=100, bar_format=BAR, leave=False, disable=None)
+            if self._bar.disable:
+                print(f"{label} ...", file=sys.stderr)
         if self._bar is not None:
             self._bar.n = round(100 * fraction)
             self._bar.refresh()

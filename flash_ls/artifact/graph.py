@@ -81,8 +81,10 @@ class DataFile:
 class GraphWriter:
     """Collects the nodes of one decoder. `precision` is int8 (served) or fp32 (tests and references)."""
 
-    def __init__(self, shape: ModelShape, weights: Weights, data: DataFile, precision: str) -> None:
+    def __init__(self, shape: ModelShape, weights: Weights, data: DataFile, precision: str, progress: Progress) -> None:
         self.shape, self.weights, self.data, self.precision = shape, weights, data, precision
+        self._progress = progress
+        self._written = 0
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
         self.inputs = [
@@ -110,7 +112,10 @@ class GraphWriter:
         for name in names:
             rows = self.weights.shape(name)[0]
             for start in range(0, rows, SLAB_ROWS):
-                yield self.weights.rows(name, start, min(rows, start + SLAB_ROWS))
+                slab = self.weights.rows(name, start, min(rows, start + SLAB_ROWS))
+                yield slab
+                self._written += slab.size
+                self._progress("building the model", self._written / matrix_parameters(self.shape))
 
     def linear(self, x: str, out: str, names: Sequence[str], bias: str = "") -> str:
         """One product with the named matrices stacked by output, plus the bias if there is one."""
@@ -201,8 +206,8 @@ class GraphWriter:
             self.node("Mul", [active, up], f"{index}.act"), f"{index}.down", [f"blk.{index}.ffn_down.weight"]
         )
 
-    def write(self, progress: Progress) -> onnx.ModelProto:
-        """The whole graph; `progress` gets the share of layers done."""
+    def write(self) -> onnx.ModelProto:
+        """The whole graph; the progress is the share of the matrices written."""
         shape = self.shape
         for name, table in zip(("cos", "sin"), rotary_tables(shape), strict=True):
             self.constant(name, table)
@@ -210,7 +215,6 @@ class GraphWriter:
         first = [x, self.vector("blk.0.attn_norm.weight")]
         norm = self.node("SimplifiedLayerNormalization", first, "first.norm", epsilon=shape.norm_epsilon, axis=-1)
         for index in range(shape.layers):
-            progress("building the model", (index + 1) / (shape.layers + 1))
             norm, x = self.residual_norm(x, self.attention(index, norm), f"blk.{index}.ffn_norm.weight", f"{index}.mid")
             after = f"blk.{index + 1}.attn_norm.weight" if index + 1 < shape.layers else "output_norm.weight"
             norm, x = self.residual_norm(x, self.feed_forward(index, norm), after, f"{index}.end")
@@ -229,6 +233,12 @@ def _value(name: str, kind: int, shape: Sequence[int | str]) -> onnx.ValueInfoPr
     return helper.make_tensor_value_info(name, kind, shape)
 
 
+def matrix_parameters(shape: ModelShape) -> int:
+    """How many numbers the matrices have, the tied embedding counted once."""
+    attention = shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
+    return shape.hidden * (shape.vocabulary + shape.layers * (attention + 3 * shape.intermediate))
+
+
 def rotary_tables(shape: ModelShape) -> tuple[FloatArray, FloatArray]:
     """Cosines and sines [context, head_size / 2] of rotary position embedding (arXiv 2104.09864)."""
     frequencies = shape.rope_base ** (-np.arange(0, shape.head_size, 2) / shape.head_size)
@@ -240,7 +250,7 @@ def write_graph(folder: Path, shape: ModelShape, weights: Weights, precision: st
     """Write `model.onnx` and its data file into `folder`."""
     data = DataFile(folder / DATA_FILE)
     try:
-        model = GraphWriter(shape, weights, data, precision).write(progress)
+        model = GraphWriter(shape, weights, data, precision, progress).write()
     finally:
         data.close()
     (folder / GRAPH_FILE).write_bytes(model.SerializeToString())

@@ -191,6 +191,7 @@ def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) 
     from flash_ls.artifact.gguf_file import GgufFile  # a build alone pays for onnx and gguf: 0.4 s and 60 MB
     from flash_ls.artifact.graph import write_graph
 
+    progress("reading the weights", 0.0)
     folder.mkdir()
     upstream = GgufFile(weights)
     shape = upstream.model_shape()
@@ -199,7 +200,6 @@ def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) 
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     form = entry.prompt_format(shape)
     ModelManifest(entry.name, entry.revision, entry.licence, entry.precision, shape, form, files).write(folder)
-    progress("building the model", 1.0)
 
 
 @contextmanager
