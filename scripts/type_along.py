@@ -8,7 +8,10 @@ If TEXT stands at that place already, it is taken out first and typed again. The
 
 import argparse
 import json
+import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +30,35 @@ PATIENCE_S = 600
 OPTIONS = {"budget_ms": 30_000}
 
 
-def type_text(snapshot: Snapshot, text: str) -> list[Keystroke]:
-    """One keystroke for each character. A request before the first of them, not reported, fills the cache."""
+@dataclass(frozen=True)
+class Session:
+    """What one server process did."""
+
+    keys: list[Keystroke]
+    first: Keystroke
+    """The request before the first key, with nothing cached."""
+    ready_s: float
+    """From the start of the process until it could answer."""
+    rss_mb: float
+    """Memory at the end."""
+
+
+def type_text(snapshot: Snapshot, text: str) -> Session:
+    """One keystroke for each character."""
     after = snapshot.after.removeprefix(text)
+    start = time.perf_counter()
     with LspProcess(SERVER, timeout_s=PATIENCE_S) as server:
         server.initialize(options=OPTIONS)
         server.wait_until(lambda: any("reason=ready" in line for line in server.log))
+        ready_s = time.perf_counter() - start
         typist = Typist(server, snapshot.uri, snapshot.before + after, snapshot.cursor)
-        typist.ask()
-        return [typist.type(character) for character in text]
+        first = typist.ask()
+        keys = [typist.type(character) for character in text]
+        return Session(keys, first, ready_s, resident_mb(server.process.pid))
+
+
+def resident_mb(pid: int) -> float:
+    return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True).stdout) / 1024
 
 
 def table(keys: list[Keystroke], line: str) -> str:
@@ -50,13 +73,16 @@ def table(keys: list[Keystroke], line: str) -> str:
     return "\n".join(rows)
 
 
-def summary(keys: list[Keystroke]) -> dict[str, Any]:
+def summary(session: Session) -> dict[str, Any]:
+    keys = session.keys
     times = sorted(key.ms for key in keys)
     return {
         "keystrokes": len(keys),
         "shown": sum(bool(key.shown) for key in keys),
         "cached_share_min": round(min(key.cached_share for key in keys), 4),
-        "ms": {"p50": round(times[len(times) // 2]), "max": round(times[-1])},
+        "ms": {"first": round(session.first.ms), "p50": round(times[len(times) // 2]), "max": round(times[-1])},
+        "ready_s": round(session.ready_s, 1),
+        "rss_mb": round(session.rss_mb),
     }
 
 
@@ -67,9 +93,9 @@ def main() -> None:
     args = parser.parse_args()
     path, line, column = args.place
     snapshot = snapshot_of_file(path, line - 1, column - 1, LARGEST_FILE)
-    keys = type_text(snapshot, args.text)
-    print(table(keys, snapshot.before.rpartition("\n")[2]))
-    print(json.dumps(summary(keys)))
+    session = type_text(snapshot, args.text)
+    print(table(session.keys, snapshot.before.rpartition("\n")[2]))
+    print(json.dumps(summary(session)))
 
 
 if __name__ == "__main__":
