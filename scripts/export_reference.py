@@ -27,7 +27,7 @@ OUT = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "reference_lo
 PROMPTS = [
     "<|fim_prefix|><|fim_suffix|>\n    return result\n<|fim_middle|>def add(a, b):\n    result =",
     '<|fim_prefix|><|fim_suffix|>\n}\n<|fim_middle|>package main\n\nimport "fmt"\n\nfunc main() {\n\tfmt.Println(',
-    "for (let i = 0; i < items.length; i++) {\n  // größer, 数, 😀\n  total += items[i].price;\n}\n",
+    "for (let i = 0; i < items.length; i++) {\n  // the sum of all values\n  total += items[i].value;\n}\n",
 ]
 LIKELIEST, SAMPLED, POSITIONS = 64, 192, 4
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flash_ls.artifact.catalog import find
 from flash_ls.artifact.store import ensure
 from flash_ls.completer import Completer, load_completer
 from flash_ls.config import Config
@@ -19,6 +20,7 @@ from flash_ls.engine.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = find(Config().model).kept()
 REFERENCE = ROOT / "tests" / "fixtures" / "reference_logits.npz"
 
 
@@ -37,6 +39,11 @@ def completer(artifact: Path) -> Completer:
     return load_completer(artifact, Config())
 
 
+def served(upstream: np.ndarray) -> list[int]:
+    """Our ids of upstream's, all of which must be kept."""
+    return [KEPT.served_id(token) for token in upstream.tolist()]
+
+
 def logits_of(model: OnnxModel, ids: list[int]) -> np.ndarray:
     return model.forward(ids, model.new_cache(), len(ids), Deadline())
 
@@ -45,19 +52,28 @@ def logits_of(model: OnnxModel, ids: list[int]) -> np.ndarray:
 def test_logits_agree_with_the_optimum_export(model: OnnxModel, index: int) -> None:
     """The 8-bit graph against float32. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
     with np.load(REFERENCE) as reference:
-        ids, columns = reference[f"ids.{index}"].tolist(), reference[f"columns.{index}"]
-        expected, likeliest = reference[f"logits.{index}"], reference[f"argmax.{index}"]
+        ids, columns = served(reference[f"ids.{index}"]), reference[f"columns.{index}"]
+        kept = np.isin(columns, KEPT.ids)
+        expected, likeliest = reference[f"logits.{index}"][:, kept], reference[f"argmax.{index}"]
     logits = logits_of(model, ids)
-    difference = np.abs(logits[-len(expected) :, columns] - expected)
+    difference = np.abs(logits[-len(expected) :, served(columns[kept])] - expected)
     assert difference.mean() < 0.03 * expected.std()
     assert difference.max() < 0.2 * expected.std()
-    assert (logits.argmax(axis=1) == likeliest).mean() > 0.9
+    assert (KEPT.ids[logits.argmax(axis=1)] == likeliest).mean() > 0.9
 
 
 def test_the_tokenizer_is_the_one_of_the_checkpoint(artifact: Path) -> None:
     with np.load(REFERENCE) as reference:
-        text, ids = json.loads(str(reference["prompts"]))[2], reference["ids.2"].tolist()
+        text, ids = json.loads(str(reference["prompts"]))[2], served(reference["ids.2"])
     assert Tokenizer(artifact / manifest.TOKENIZER_FILE).encode(text)[0] == ids
+
+
+def test_words_that_were_not_kept_are_spelled_in_smaller_ones(artifact: Path) -> None:
+    tokenizer = Tokenizer(artifact / manifest.TOKENIZER_FILE)
+    text = "größer, 数, 😀, контекст, unverzüglich\r\n\x0c"
+    ids, _ = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert max(ids) < len(KEPT.ids) < 50_000
 
 
 PLAIN = [

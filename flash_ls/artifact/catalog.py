@@ -7,13 +7,16 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from flash_ls.artifact import vocabulary
 from flash_ls.artifact.source import KINDS, Source
-from flash_ls.engine.manifest import ModelShape, PromptFormat
+from flash_ls.artifact.vocabulary import Vocabulary
+from flash_ls.engine.manifest import PromptFormat
 from flash_ls.errors import ModelMissing
 
 RECIPE = 1
 """Counts changes of the build that change the artifact."""
 REVISION_DIGITS = 12
+IDS = ("fim_prefix", "fim_middle", "fim_suffix", "first_special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +31,26 @@ class CatalogEntry:
     sha256: str
     sources: tuple[Source, ...]
     prompt: dict[str, Any]
+    """Ids as upstream has them."""
+    vocabulary: str | None = None
+    """The data file of the words kept; all of them without one."""
     precision: str = "int8"
 
     @property
     def revision(self) -> str:
         """Changes when the weights, the prompt format or the build change."""
-        made_from = json.dumps([RECIPE, self.sha256, self.prompt, self.precision], sort_keys=True)
+        words = hashlib.sha256(self.kept().ids.tobytes()).hexdigest() if self.vocabulary else ""
+        made_from = json.dumps([RECIPE, self.sha256, self.prompt, words, self.precision], sort_keys=True)
         return hashlib.sha256(made_from.encode()).hexdigest()[:REVISION_DIGITS]
 
-    def prompt_format(self, shape: ModelShape) -> PromptFormat:
-        """The ids of the prompt; every special token ends an answer."""
-        ids = dict(self.prompt)
-        stop_ids = tuple(range(ids.pop("first_special"), shape.vocabulary))
+    def kept(self, words: int = 0) -> Vocabulary:
+        """The vocabulary kept of `words` upstream ones."""
+        return vocabulary.load(self.vocabulary) if self.vocabulary else vocabulary.whole(words)
+
+    def prompt_format(self, kept: Vocabulary) -> PromptFormat:
+        """The prompt in ids of the served model; every special token ends an answer."""
+        ids = self.prompt | {name: kept.served_id(self.prompt[name]) for name in IDS}
+        stop_ids = tuple(range(ids.pop("first_special"), len(kept.ids)))
         return PromptFormat(**ids, stop_ids=stop_ids)
 
 

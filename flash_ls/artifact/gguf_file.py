@@ -5,17 +5,22 @@ gguf.md specification.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 
+from flash_ls.artifact import vocabulary
 from flash_ls.artifact.graph import FloatArray
+from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import ModelShape
 from flash_ls.errors import CorruptFile
 
+HEAD = "output.weight"
+"""The matrix with a row for each word, which is also the embedding."""
+NORMAL = gguf.TokenType.NORMAL
 CONTEXT = 4096
 """Positions the rotary tables cover: far more than a prompt of this product has."""
 
@@ -26,9 +31,10 @@ WORD_PATTERN = (
 
 
 class GgufFile:
-    """One opened file of the qwen2 architecture. Raises `CorruptFile` when it is not one."""
+    """One opened file of the qwen2 architecture, of whose vocabulary only some words may be wanted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: Callable[[int], Vocabulary] = vocabulary.whole) -> None:
+        """`keep` gets the size of the vocabulary. Raises `CorruptFile` when the file is not one."""
         try:
             reader = gguf.GGUFReader(path)
             architecture = reader.fields["general.architecture"].contents()
@@ -38,6 +44,8 @@ class GgufFile:
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
         if architecture != "qwen2":
             raise CorruptFile(f"{path} does not hold a qwen2 model; delete it and fetch the model again.")
+        self.kept = keep(int(self._tensors[HEAD].shape[1]))
+        """The words that `shape`, `rows` and the tokenizer are about."""
 
     def field(self, name: str) -> Any:
         return self._fields[name].contents()
@@ -51,7 +59,7 @@ class GgufFile:
             heads=heads,
             kv_heads=self.field("qwen2.attention.head_count_kv"),
             head_size=hidden // heads,
-            vocabulary=self.shape("token_embd.weight")[0],
+            vocabulary=len(self.kept.ids),
             context=CONTEXT,
             rope_base=self.field("qwen2.rope.freq_base"),
             norm_epsilon=round(self.field("qwen2.attention.layer_norm_rms_epsilon"), 12),
@@ -59,12 +67,14 @@ class GgufFile:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Sizes, outermost first."""
-        return tuple(int(size) for size in reversed(self._tensors[name].shape))
+        rows, *columns = (int(size) for size in reversed(self._tensors[name].shape))
+        return len(self.kept.ids) if name == HEAD else rows, *columns
 
     def rows(self, name: str, start: int, stop: int) -> FloatArray:
         """Rows start..stop of the tensor as float32."""
         tensor = self._tensors[name]
-        return np.asarray(gguf.dequantize(tensor.data[start:stop], tensor.tensor_type), dtype=np.float32)
+        data = tensor.data[self.kept.ids[start:stop]] if name == HEAD else tensor.data[start:stop]
+        return np.asarray(gguf.dequantize(data, tensor.tensor_type), dtype=np.float32)
 
     def write_tokenizer(self, path: Path) -> None:
         """The tokenizer in the form of the `tokenizers` library.
@@ -74,8 +84,12 @@ class GgufFile:
         """
         kinds = self.field("tokenizer.ggml.token_type")
         tokens = self.field("tokenizer.ggml.tokens")
-        words = {token: index for index, token in enumerate(tokens) if kinds[index] == gguf.TokenType.NORMAL}
-        path.write_text(tokenizer_json(words, self.field("tokenizer.ggml.merges")), encoding="utf-8")
+        normal = (
+            (tokens[upstream], served) for served, upstream in enumerate(self.kept.ids) if kinds[upstream] == NORMAL
+        )
+        words = dict(normal)
+        merges = [merge for merge in self.field("tokenizer.ggml.merges") if merge.replace(" ", "") in words]
+        path.write_text(tokenizer_json(words, merges), encoding="utf-8")
 
 
 def tokenizer_json(words: dict[str, int], merges: Sequence[str]) -> str:

@@ -193,12 +193,12 @@ def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) 
 
     progress("reading the weights", 0.0)
     folder.mkdir()
-    upstream = GgufFile(weights)
+    upstream = GgufFile(weights, entry.kept)
     shape = upstream.model_shape()
     upstream.write_tokenizer(folder / TOKENIZER_FILE)
     write_graph(folder, shape, upstream, entry.precision, progress)
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
-    form = entry.prompt_format(shape)
+    form = entry.prompt_format(upstream.kept)
     ModelManifest(entry.name, entry.revision, entry.licence, entry.precision, shape, form, files).write(folder)
 
 
