@@ -38,6 +38,7 @@ class Completer:
         """May be replaced between requests."""
         self._engine = engine
         self._form = form
+        self._stop_ids = frozenset(form.stop_ids)
 
     def complete(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
         """The completion at the snapshot's cursor. Raises `Cancelled` and `ModelError`."""
@@ -53,8 +54,7 @@ class Completer:
 
     def _params(self, prompt: Prompt, rule: CutRule, config: Config) -> GenerationParams:
         most = config.max_block_tokens if isinstance(rule, BlockRule) else config.max_line_tokens
-        stop_ids = frozenset(self._form.stop_ids)
-        return GenerationParams(most + prompt.healed_tokens, stop_ids, prompt.healed, rule.complete)
+        return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, rule.complete)
 
 
 def load_completer(folder: Path, config: Config) -> Completer:

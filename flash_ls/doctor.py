@@ -17,13 +17,14 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.model import OnnxModel, default_threads
+from flash_ls.engine.model import Model, OnnxModel, default_threads
 from flash_ls.errors import FlashLsError
 
 RUNS = 7
 SLOW_PREFILL, SLOW_STEP_MS = 150, 60
 """Tokens a second and milliseconds beyond which completions come too late to be useful."""
 NEEDED_BYTES = 1_100_000_000
+"""What a build writes at most."""
 PACKAGES = ("onnxruntime", "pygls", "tokenizers", "tree-sitter", "numpy")
 
 
@@ -48,7 +49,7 @@ def examine(config: Config) -> Report:
 
 def _examine_folder(report: Report) -> None:
     folder = store.home()
-    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    existing = _existing(folder)
     free = shutil.disk_usage(existing).free
     report.facts.append(("cache folder", f"{folder}, {free / 1e9:.1f} GB free"))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -66,9 +67,24 @@ def _examine_model(report: Report, config: Config) -> None:
     except FlashLsError as error:
         report.facts.append(("model", f"{config.model}, not usable"))
         report.problems.append(str(error))
+        _examine_space(report)
 
 
-def _time_model(report: Report, model: OnnxModel) -> None:
+def _examine_space(report: Report) -> None:
+    free = shutil.disk_usage(_existing(store.home())).free
+    if free < NEEDED_BYTES:
+        needed = f"{NEEDED_BYTES / 1e9:.1f} GB"
+        report.problems.append(
+            f"A build needs {needed} and {free / 1e9:.1f} GB are free; free some or set FLASH_LS_HOME."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in [folder, *folder.parents] if path.exists())
+
+
+def _time_model(report: Report, model: Model) -> None:
     cache, deadline = model.new_cache(), Deadline()
     chunk = list(range(100, 100 + PREFILL_CHUNK))
     prefill = PREFILL_CHUNK / _median_s(lambda: model.forward(chunk, cache, 0, deadline))

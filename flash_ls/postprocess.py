@@ -63,9 +63,11 @@ class BlockRule:
 
     def complete(self, generated: str) -> bool:
         start = self._outside(generated)
+        if start < 0:
+            return False
         # What follows the closing brace, as in "});", belongs to it: it ends only where something else begins.
         end = start + self._closing(generated[start:])
-        return start >= 0 and (end == start or end < len(generated))
+        return end == start or end < len(generated)
 
     def cut(self, generated: str, finished: bool) -> str:
         start = self._outside(generated)

@@ -164,6 +164,7 @@ def load_metrics(bench: Path) -> ModuleType:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", choices=SUITES, required=True)
+    parser.add_argument("--model", default=Config().model, help="default: %(default)s")
     parser.add_argument("--limit", type=int, help="only N cases, spread evenly")
     parser.add_argument("--bench", type=Path, default=BENCH, help="folder of the cases (default: %(default)s)")
     parser.add_argument("--predictions", type=Path, help="also write one JSON line per case to this file")
@@ -181,7 +182,7 @@ def main() -> None:
     args = arguments()
     metrics = load_metrics(args.bench)
     settings = dict(pair.split("=", 1) for pair in args.set)
-    config, _ = parse({key: json.loads(value) for key, value in settings.items()}, Config(max_file_bytes=1 << 30))
+    config, _ = parse({key: json.loads(value) for key, value in settings.items()}, Config(model=args.model))
     cases = spread(load_cases(args.suite, args.bench), args.limit)
     completer = load_completer(ensure(config.model, lambda label, done: None), config)
     answers = [answer(completer, case, metrics) for case in tqdm(cases, args.suite, unit="case", disable=None)]

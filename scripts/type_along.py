@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from flash_ls.cli import parse_place
+from flash_ls.config import Config
 from flash_ls.document import Snapshot
 from flash_ls.source_file import snapshot_of_file
 from tests.lsp_client import LspProcess
@@ -43,12 +44,12 @@ class Session:
     """Memory at the end."""
 
 
-def type_text(snapshot: Snapshot, text: str) -> Session:
+def type_text(snapshot: Snapshot, text: str, model: str) -> Session:
     """One keystroke for each character."""
     after = snapshot.after.removeprefix(text)
     start = time.perf_counter()
     with LspProcess(SERVER, timeout_s=PATIENCE_S) as server:
-        server.initialize(options=OPTIONS)
+        server.initialize(options=OPTIONS | {"model": model})
         server.wait_until(lambda: any("reason=ready" in line for line in server.log))
         ready_s = time.perf_counter() - start
         typist = Typist(server, snapshot.uri, snapshot.before + after, snapshot.cursor)
@@ -90,10 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("place", type=parse_place, metavar="FILE:LINE:COL")
     parser.add_argument("text")
+    parser.add_argument("--model", default=Config().model, help="default: %(default)s")
     args = parser.parse_args()
     path, line, column = args.place
     snapshot = snapshot_of_file(path, line - 1, column - 1, LARGEST_FILE)
-    session = type_text(snapshot, args.text)
+    session = type_text(snapshot, args.text, args.model)
     print(table(session.keys, snapshot.before.rpartition("\n")[2]))
     print(json.dumps(summary(session)))
 

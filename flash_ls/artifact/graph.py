@@ -124,8 +124,11 @@ class GraphWriter:
         if self.precision == "fp32":
             return self._linear_float(x, out, names, bias)
         weight, scales = self.quantised(out, names, wide, deep)
+        return self._product(x, out, weight, scales, wide, deep, bias)
+
+    def _product(self, x: str, out: str, codes: str, scales: str, wide: int, deep: int, bias: str = "") -> str:
         sizes = {"K": deep, "N": wide, "bits": 8, "block_size": GROUP, "accuracy_level": 4}
-        return self.node("MatMulNBits", [x, weight, scales, "", "", bias], out, domain=MS, **sizes)
+        return self.node("MatMulNBits", [x, codes, scales, "", "", bias], out, domain=MS, **sizes)
 
     def quantised(self, name: str, names: Sequence[str], wide: int, deep: int) -> tuple[str, str]:
         """Names of the codes, uint8 [wide, groups, GROUP] around 128, and the scales, float32 [wide, groups]."""
@@ -165,14 +168,7 @@ class GraphWriter:
         if self.precision == "fp32":
             self.linear(x, "logits", ["output.weight"])
             return
-        sizes = {
-            "K": self.shape.hidden,
-            "N": self.shape.vocabulary,
-            "bits": 8,
-            "block_size": GROUP,
-            "accuracy_level": 4,
-        }
-        self.node("MatMulNBits", [x, "logits.codes", "logits.scales"], "logits", domain=MS, **sizes)
+        self._product(x, "logits", "logits.codes", "logits.scales", self.shape.vocabulary, self.shape.hidden)
 
     def residual_norm(self, residual: str, update: str, scale: str, out: str) -> tuple[str, str]:
         """Names of (RMS norm of the sum, the sum)."""

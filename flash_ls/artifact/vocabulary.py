@@ -4,6 +4,7 @@ A kept word's id is its place among the kept ones, so the order stays: normal wo
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -24,6 +25,7 @@ class Vocabulary:
         return place
 
 
+@cache
 def load(file: str) -> Vocabulary:
     """The vocabulary in a data file of this package."""
     with resources.files(__package__).joinpath(file).open("rb") as stream, np.load(stream) as arrays:
