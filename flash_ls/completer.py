@@ -8,13 +8,14 @@ from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats
+from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
-from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
 from flash_ls.prompt import Prompt, build_prompt
 from flash_ls.syntax import CursorScope, language_of, scope_at
+from flash_ls.tuning import load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Completer:
 def load_completer(folder: Path, config: Config) -> Completer:
     """A completer for the artifact in `folder`. Raises `ModelError`. Takes a second or two."""
     described = manifest.read(folder)
-    engine = Engine(OnnxModel(folder, described.shape, config.threads), Tokenizer(folder / TOKENIZER_FILE))
+    model, costs = load_model(folder, described, config)
+    engine = Engine(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
     return Completer(engine, described.prompt, config)
 
 

@@ -17,8 +17,9 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.model import Model, OnnxModel, default_threads
+from flash_ls.engine.model import Model, default_threads
 from flash_ls.errors import FlashLsError
+from flash_ls.tuning import load_model
 
 RUNS = 7
 SLOW_PREFILL, SLOW_STEP_MS = 150, 60
@@ -62,8 +63,10 @@ def _examine_model(report: Report, config: Config) -> None:
         if not (folder / manifest.FILE_NAME).is_file():
             folder = store.folder_of(find(config.model))
         described = store.verify(folder, lambda label, done: None)
-        report.facts.append(("model", f"{described.name} {described.precision}, revision {described.revision}"))
-        _time_model(report, OnnxModel(folder, described.shape, config.threads))
+        report.facts.append(("model", f"{described.name}, revision {described.revision}"))
+        model, _ = load_model(folder, described, config)
+        report.facts.append(("precision", model.precision))
+        _time_model(report, model)
     except FlashLsError as error:
         report.facts.append(("model", f"{config.model}, not usable"))
         report.problems.append(str(error))

@@ -7,13 +7,16 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flash_ls.artifact import vocabulary
 from flash_ls.artifact.source import KINDS, Source
 from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import PromptFormat
 from flash_ls.errors import ModelMissing
 
-RECIPE = 1
+RECIPE = 2
 """Counts changes of the build that change the artifact."""
 REVISION_DIGITS = 12
 IDS = ("fim_prefix", "fim_middle", "fim_suffix", "first_special")
@@ -34,18 +37,25 @@ class CatalogEntry:
     """Ids as upstream has them."""
     vocabulary: str | None = None
     """The data file of the words kept; all of them without one."""
-    precision: str = "int8"
+    shortlist: str | None = None
+    """The data file of the words that the head scores at each step; all that are kept without one."""
+    precisions: tuple[str, ...] = ("int4", "int8", "mixed")
 
     @property
     def revision(self) -> str:
         """Changes when the weights, the prompt format or the build change."""
-        words = hashlib.sha256(self.kept().ids.tobytes()).hexdigest() if self.vocabulary else ""
-        made_from = json.dumps([RECIPE, self.sha256, self.prompt, words, self.precision], sort_keys=True)
+        words = [name and _digest(vocabulary.load(name)) for name in (self.vocabulary, self.shortlist)]
+        made_from = json.dumps([RECIPE, self.sha256, self.prompt, words, self.precisions], sort_keys=True)
         return hashlib.sha256(made_from.encode()).hexdigest()[:REVISION_DIGITS]
 
     def kept(self, words: int = 0) -> Vocabulary:
         """The vocabulary kept of `words` upstream ones."""
         return vocabulary.load(self.vocabulary) if self.vocabulary else vocabulary.whole(words)
+
+    def listed(self, kept: Vocabulary) -> NDArray[np.int64]:
+        """Served ids of the shortlist."""
+        words = vocabulary.load(self.shortlist).ids if self.shortlist else kept.ids
+        return np.array([kept.served_id(word) for word in words.tolist()])
 
     def prompt_format(self, kept: Vocabulary) -> PromptFormat:
         """The prompt in ids of the served model; every special token ends an answer."""
@@ -70,6 +80,10 @@ def find(name: str) -> CatalogEntry:
         known = ", ".join(catalog())
         message = f"There is no model {name!r}; set `model` to one of: {known}, or to the path of an artifact folder."
         raise ModelMissing(message) from None
+
+
+def _digest(words: Vocabulary) -> str:
+    return hashlib.sha256(words.ids.tobytes()).hexdigest()
 
 
 def _entry(raw: dict[str, Any]) -> CatalogEntry:

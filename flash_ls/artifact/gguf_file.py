@@ -13,7 +13,7 @@ import gguf
 import numpy as np
 
 from flash_ls.artifact import vocabulary
-from flash_ls.artifact.graph import FloatArray
+from flash_ls.artifact.quantise import FloatArray
 from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import ModelShape
 from flash_ls.errors import CorruptFile

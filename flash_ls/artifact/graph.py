@@ -1,94 +1,57 @@
-"""The ONNX graph of a Qwen2-style decoder, written node by node while its weights stream to an external data file.
+"""The ONNX graph of a Qwen2-style decoder, written node by node over the tensors of a data file.
 
-    ids ─ embedding ─ x ┐
-                        ├─ RMS norm ─ packed q/k/v ─ GroupQueryAttention ─ output ─ + x ┐        layers
-                        └─ RMS norm ─ gate and up in one ─ SiLU(gate)·up ─ down ─ + x ──┘        times
-    x ─ RMS norm ─ the rows asked for ─ head ─ logits
+    embedded ─ x ┐
+                 ├─ RMS norm ─ packed q/k/v ─ GroupQueryAttention ─ output ─ + x ┐        layers
+                 └─ RMS norm ─ gate and up in one ─ SiLU(gate)·up ─ down ─ + x ──┘        times
+    x ─ RMS norm ─ the rows asked for ─ head over the shortlist ─ logits
 
-Inputs: `ids` int64 [1, S]; `seqlens_k` int32 [1], tokens in the cache after this pass less one; `total` int32 [], the
-same count; `first_row` int64 [1], the first of the S rows whose logits are wanted (S for none); `past.L.k` and
-`past.L.v` float32 [1, kv_heads, capacity, head_size]. Outputs: `logits` float32 [1, S - first_row, vocabulary] and
+Inputs: `embedded` float32 [1, S, hidden]; `seqlens_k` int32 [1], tokens in the cache after this pass less one; `total`
+int32 [], the same count; `first_row` int64 [1], the first of the S rows whose logits are wanted (S for none); `precise`
+bool [], in the mixed precision alone; `past.L.k` and `past.L.v` float32 [1, kv_heads, capacity, head_size]. Outputs:
+`logits` float32 [1, S - first_row, shortlist], `hidden` float32 [1, S - first_row, hidden], what the head reads, and
 `present.L.k/v`, to be bound to the buffers of the past.
 
+A product is made by one of three kernels. `int4`: MatMulNBits, weights of 4 bits: the fewest bytes for a narrow pass.
+`int8`: weights of 8 bits and activations of 8 bits with a scale for each token, in integers: the fewest operations for a
+wide pass, and a token's result does not depend on its neighbours. `mixed` has both and chooses by `precise`.
+
 Sources: the Qwen2 report (arXiv 2407.10671), grouped-query attention (arXiv 2305.13245), and ONNX Runtime's contrib
-operators GroupQueryAttention, MatMulNBits, GatherBlockQuantized and SkipSimplifiedLayerNormalization.
+operators GroupQueryAttention, MatMulNBits, MatMulIntegerToFloat and SkipSimplifiedLayerNormalization.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from flash_ls.artifact.quantise import GROUP, quantise
+from flash_ls.artifact.quantise import GROUP, FloatArray
+from flash_ls.artifact.rotary import rotary_tables
+from flash_ls.artifact.tensors import Place, Weights, write_tensors
 from flash_ls.deadline import Progress
-from flash_ls.engine.manifest import DATA_FILE, GRAPH_FILE, ModelShape
-
-FloatArray = NDArray[np.float32]
+from flash_ls.engine.manifest import DATA_FILE, ModelShape, graph_file
 
 MS = "com.microsoft"
 OPSET, MS_OPSET, IR_VERSION = 21, 1, 10
-SLAB_ROWS = 8192
-"""Rows of a matrix in memory at a time: bounds the build's memory, not the file's layout."""
-ALIGNMENT = 4096
-
-
-class Weights(Protocol):
-    """Named float32 tensors, matrices as (output, input), under the names of a GGUF file."""
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Sizes, outermost first."""
-
-    def rows(self, name: str, start: int, stop: int) -> FloatArray:
-        """Rows start..stop of the tensor."""
-
-
-class DataFile:
-    """The external data of a graph: arrays go to disk as they come, only their places stay in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self.tensors: dict[str, TensorProto] = {}
-
-    def close(self) -> None:
-        self._file.close()
-
-    def add(self, name: str, shape: Sequence[int], kind: int, slabs: Iterator[NDArray[Any]]) -> str:
-        """Store the slabs one after the other as one tensor."""
-        start = -(-self._file.tell() // ALIGNMENT) * ALIGNMENT
-        self._file.write(bytes(start - self._file.tell()))
-        for slab in slabs:
-            self._file.write(np.ascontiguousarray(slab).data)
-        self._place(name, shape, kind, start, self._file.tell() - start)
-        return name
-
-    def alias(self, name: str, other: str, shape: Sequence[int]) -> str:
-        """The bytes of tensor `other` under a second name and shape."""
-        place = {entry.key: int(entry.value) for entry in self.tensors[other].external_data if entry.key != "location"}
-        self._place(name, shape, self.tensors[other].data_type, place["offset"], place["length"])
-        return name
-
-    def _place(self, name: str, shape: Sequence[int], kind: int, offset: int, length: int) -> None:
-        tensor = TensorProto(name=name, dims=shape, data_type=kind, data_location=TensorProto.EXTERNAL)
-        for key, value in (("location", DATA_FILE), ("offset", str(offset)), ("length", str(length))):
-            tensor.external_data.add(key=key, value=value)
-        self.tensors[name] = tensor
+FORMS = {"fp32": {"fp32"}, "int4": {"int4"}, "int8": {"int8"}, "mixed": {"int4", "int8"}}
+"""What each precision needs of the matrices."""
 
 
 class GraphWriter:
-    """Collects the nodes of one decoder. `precision` is int8 (served) or fp32 (tests and references)."""
+    """Collects the nodes of one decoder in one precision."""
 
-    def __init__(self, shape: ModelShape, weights: Weights, data: DataFile, precision: str, progress: Progress) -> None:
-        self.shape, self.weights, self.data, self.precision = shape, weights, data, precision
-        self._progress = progress
-        self._written = 0
+    def __init__(
+        self, shape: ModelShape, places: Mapping[str, Place], vectors: Mapping[str, FloatArray], precision: str
+    ) -> None:
+        self.shape, self.precision = shape, precision
+        self._places, self._vectors = places, vectors
         self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[TensorProto] = []
+        self.initialisers: list[TensorProto] = []
         self.inputs = [
-            _value("ids", TensorProto.INT64, [1, "S"]),
+            _value("embedded", TensorProto.FLOAT, [1, "S", shape.hidden]),
             _value("seqlens_k", TensorProto.INT32, [1]),
             _value("total", TensorProto.INT32, []),
             _value("first_row", TensorProto.INT64, [1]),
@@ -100,153 +63,139 @@ class GraphWriter:
         return outputs[0]
 
     def constant(self, name: str, array: NDArray[Any]) -> str:
-        self.constants.append(onnx.numpy_helper.from_array(array, name))
+        self.initialisers.append(onnx.numpy_helper.from_array(array, name))
         return name
 
-    def vector(self, *names: str) -> str:
-        """The named one-dimensional tensors joined, as a constant called after the first."""
-        parts = [self.weights.rows(name, 0, self.weights.shape(name)[0]) for name in names]
-        return self.constant(names[0], np.concatenate(parts).astype(np.float32))
+    def vector(self, name: str) -> str:
+        return self.constant(name, self._vectors[name])
 
-    def slabs(self, names: Sequence[str]) -> Iterator[FloatArray]:
-        for name in names:
-            rows = self.weights.shape(name)[0]
-            for start in range(0, rows, SLAB_ROWS):
-                slab = self.weights.rows(name, start, min(rows, start + SLAB_ROWS))
-                yield slab
-                self._written += slab.size
-                self._progress("building the model", self._written / matrix_parameters(self.shape))
+    def tensor(self, name: str) -> str:
+        """The tensor of the data file, known to the graph by the same name."""
+        place = self._places[name]
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(place.dtype))
+        tensor = TensorProto(name=name, dims=place.dims, data_type=kind, data_location=TensorProto.EXTERNAL)
+        for key, value in (("location", DATA_FILE), ("offset", place.offset), ("length", place.bytes)):
+            tensor.external_data.add(key=key, value=str(value))
+        self.initialisers.append(tensor)
+        return name
 
-    def linear(self, x: str, out: str, names: Sequence[str], bias: str = "") -> str:
-        """One product with the named matrices stacked by output, plus the bias if there is one."""
-        wide = sum(self.weights.shape(name)[0] for name in names)
-        deep = self.weights.shape(names[0])[1]
+    def linear(self, x: str, name: str, out: str, bias: str = "") -> str:
+        """The product of `x` with the matrix `name`, plus the vector `bias` if there is one."""
         if self.precision == "fp32":
-            return self._linear_float(x, out, names, bias)
-        weight, scales = self.quantised(out, names, wide, deep)
-        return self._product(x, out, weight, scales, wide, deep, bias)
+            return self._plus(self.node("MatMul", [x, self.tensor(f"{name}.fp32")], f"{out}.product"), bias, out)
+        if self.precision == "int4" or name == "head" or (self.precision == "mixed" and name.endswith("down")):
+            return self._int4(x, name, out, bias)
+        return self._int8(x, name, out, bias) if self.precision == "int8" else self._either(x, name, out, bias)
 
-    def _product(self, x: str, out: str, codes: str, scales: str, wide: int, deep: int, bias: str = "") -> str:
-        sizes = {"K": deep, "N": wide, "bits": 8, "block_size": GROUP, "accuracy_level": 4}
-        return self.node("MatMulNBits", [x, codes, scales, "", "", bias], out, domain=MS, **sizes)
+    def _plus(self, product: str, bias: str, out: str) -> str:
+        return self.node("Add", [product, bias], out) if bias else self.node("Identity", [product], out)
 
-    def quantised(self, name: str, names: Sequence[str], wide: int, deep: int) -> tuple[str, str]:
-        """Names of the codes, uint8 [wide, groups, GROUP] around 128, and the scales, float32 [wide, groups]."""
-        scales: list[FloatArray] = []
+    def _int4(self, x: str, name: str, out: str, bias: str) -> str:
+        weights = [self.tensor(f"{name}.int4.{part}") for part in ("codes", "scales", "zeros")]
+        wide, groups, _ = self._places[f"{name}.int4.codes"].dims
+        sizes = {"K": groups * GROUP, "N": wide, "bits": 4, "block_size": GROUP, "accuracy_level": 4}
+        return self.node("MatMulNBits", [x, *weights, "", bias], out, domain=MS, **sizes)
 
-        def codes() -> Iterator[NDArray[np.uint8]]:
-            for slab in self.slabs(names):
-                slab_codes, slab_scales = quantise(slab)
-                scales.append(slab_scales)
-                yield slab_codes
+    def _int8(self, x: str, name: str, out: str, bias: str) -> str:
+        codes, scales = (self.tensor(f"{name}.int8.{part}") for part in ("codes", "scales"))
+        largest = self.node("ReduceMax", [self.node("Abs", [x], f"{out}.abs"), "last_axis"], f"{out}.max", keepdims=1)
+        part = self.node("Div", [x, largest], f"{out}.part")
+        rounded = self.node("QuantizeLinear", [part, "step", "middle"], f"{out}.rounded")
+        product = self.node("MatMulIntegerToFloat", [rounded, codes, "step", scales, "middle"], f"{out}.sum", domain=MS)
+        return self._plus(self.node("Mul", [product, largest], f"{out}.product"), bias, out)
 
-        groups = deep // GROUP
-        self.data.add(name + ".codes", [wide, groups, GROUP], TensorProto.UINT8, codes())
-        self.data.add(name + ".scales", [wide, groups], TensorProto.FLOAT, iter(scales))
-        return name + ".codes", name + ".scales"
-
-    def _linear_float(self, x: str, out: str, names: Sequence[str], bias: str) -> str:
-        matrix = np.concatenate(list(self.slabs(names))).T
-        self.data.add(out + ".weight", matrix.shape, TensorProto.FLOAT, iter([matrix]))
-        product = self.node("MatMul", [x, out + ".weight"], out + ".product" if bias else out)
-        return self.node("Add", [product, bias], out) if bias else product
-
-    def embedding(self) -> str:
-        """Rows of the head's own matrix: the model ties them, and the file holds the bytes once."""
-        vocabulary, hidden = self.shape.vocabulary, self.shape.hidden
-        if self.precision == "fp32":
-            rows = self.slabs(["output.weight"])
-            table = self.data.add("embedding", [vocabulary, hidden], TensorProto.FLOAT, rows)
-            return self.node("Gather", [table, "ids"], "embedded")
-        codes, scales = self.quantised("logits", ["output.weight"], vocabulary, hidden)
-        table = self.data.alias("embedding", codes, [vocabulary, hidden])
-        kernel = {"gather_axis": 0, "quantize_axis": 1, "block_size": GROUP, "bits": 8}
-        return self.node("GatherBlockQuantized", [table, "ids", scales], "embedded", domain=MS, **kernel)
-
-    def head(self, x: str) -> None:
-        self.outputs.insert(0, _value("logits", TensorProto.FLOAT, [1, "R", self.shape.vocabulary]))
-        if self.precision == "fp32":
-            self.linear(x, "logits", ["output.weight"])
-            return
-        self._product(x, "logits", "logits.codes", "logits.scales", self.shape.vocabulary, self.shape.hidden)
+    def _either(self, x: str, name: str, out: str, bias: str) -> str:
+        """One kernel of the two at run time; the weights belong to the graph, as those of a branch would be copied."""
+        branches = {}
+        outer, self.nodes = self.nodes, []
+        for branch, kernel in (("then_branch", self._int8), ("else_branch", self._int4)):
+            result = _value(kernel(x, name, f"{out}.{branch}", bias), TensorProto.FLOAT, None)
+            branches[branch] = helper.make_graph(self.nodes, f"{out}.{branch}", [], [result])
+            self.nodes = []
+        self.nodes = outer
+        return self.node("If", ["precise"], out, **branches)
 
     def residual_norm(self, residual: str, update: str, scale: str, out: str) -> tuple[str, str]:
         """Names of (RMS norm of the sum, the sum)."""
-        epsilon = self.shape.norm_epsilon
         names = [residual, update, self.vector(scale)]
-        kind = "SkipSimplifiedLayerNormalization"
+        kind, epsilon = "SkipSimplifiedLayerNormalization", self.shape.norm_epsilon
         self.node(kind, names, out + ".norm", "", "", out + ".sum", domain=MS, epsilon=epsilon)
         return out + ".norm", out + ".sum"
 
     def attention(self, index: int, x: str) -> str:
         """Attention of layer `index` over the cache, which its keys and values extend in place."""
-        prefix = f"blk.{index}.attn_"
         past, present = [[f"{when}.{index}.{which}" for which in "kv"] for when in ("past", "present")]
         size: list[int | str] = [1, self.shape.kv_heads, "C", self.shape.head_size]
         self.inputs += [_value(name, TensorProto.FLOAT, size) for name in past]
         self.outputs += [_value(name, TensorProto.FLOAT, size) for name in present]
-        bias = self.vector(*(f"{prefix}{part}.bias" for part in "qkv"))
-        packed = self.linear(x, f"{index}.qkv", [f"{prefix}{part}.weight" for part in "qkv"], bias)
+        packed = self.linear(x, f"{index}.qkv", f"{index}.packed", self.vector(f"{index}.bias"))
         inputs = [packed, "", "", *past, "seqlens_k", "total", "cos", "sin"]
         heads = {"num_heads": self.shape.heads, "kv_num_heads": self.shape.kv_heads, "do_rotary": 1}
         mixed = self.node("GroupQueryAttention", inputs, f"{index}.attention", *present, domain=MS, **heads)
-        return self.linear(mixed, f"{index}.output", [prefix + "output.weight"])
+        return self.linear(mixed, f"{index}.output", f"{index}.attended")
 
     def feed_forward(self, index: int, x: str) -> str:
         """SwiGLU with gate and up in one product. QuickGelu with alpha 1 is SiLU."""
-        both = self.linear(x, f"{index}.gate_up", [f"blk.{index}.ffn_gate.weight", f"blk.{index}.ffn_up.weight"])
         gate, up = f"{index}.gate", f"{index}.up"
-        self.node("Split", [both], gate, up, axis=-1, num_outputs=2)
+        self.node("Split", [self.linear(x, f"{index}.gate_up", f"{index}.both")], gate, up, axis=-1, num_outputs=2)
         active = self.node("QuickGelu", [gate], f"{index}.silu", domain=MS, alpha=1.0)
-        return self.linear(
-            self.node("Mul", [active, up], f"{index}.act"), f"{index}.down", [f"blk.{index}.ffn_down.weight"]
-        )
+        return self.linear(self.node("Mul", [active, up], f"{index}.act"), f"{index}.down", f"{index}.fed")
 
     def write(self) -> onnx.ModelProto:
-        """The whole graph; the progress is the share of the matrices written."""
+        """The whole graph."""
         shape = self.shape
-        for name, table in zip(("cos", "sin"), rotary_tables(shape), strict=True):
-            self.constant(name, table)
-        x = self.embedding()
-        first = [x, self.vector("blk.0.attn_norm.weight")]
-        norm = self.node("SimplifiedLayerNormalization", first, "first.norm", epsilon=shape.norm_epsilon, axis=-1)
+        self._constants()
+        first = ["embedded", self.vector("0.norm")]
+        norm = self.node("SimplifiedLayerNormalization", first, "first", epsilon=shape.norm_epsilon, axis=-1)
+        x = "embedded"
         for index in range(shape.layers):
-            norm, x = self.residual_norm(x, self.attention(index, norm), f"blk.{index}.ffn_norm.weight", f"{index}.mid")
-            after = f"blk.{index + 1}.attn_norm.weight" if index + 1 < shape.layers else "output_norm.weight"
+            norm, x = self.residual_norm(x, self.attention(index, norm), f"{index}.ffn_norm", f"{index}.mid")
+            after = f"{index + 1}.norm" if index + 1 < shape.layers else "norm"
             norm, x = self.residual_norm(x, self.feed_forward(index, norm), after, f"{index}.end")
-        ends = [self.constant("row_end", np.array([2**31])), self.constant("row_axis", np.array([1]))]
-        self.head(self.node("Slice", [norm, "first_row", *ends], "wanted"))
+        self.node("Slice", [norm, "first_row", "row_end", "row_axis"], "hidden")
+        self.linear("hidden", "head", "logits")
+        rows = [_value("logits", TensorProto.FLOAT, [1, "R", "W"]), _value("hidden", TensorProto.FLOAT, [1, "R", "H"])]
+        self.outputs += rows
         return self._model()
 
+    def _constants(self) -> None:
+        for name, table in zip(("cos", "sin"), rotary_tables(self.shape), strict=True):
+            self.constant(name, table)
+        self.constant("row_end", np.array([2**31]))
+        self.constant("row_axis", np.array([1]))
+        if "int8" in FORMS[self.precision]:
+            self.constant("last_axis", np.array([-1]))
+            self.constant("step", np.array(1 / 127, np.float32))
+            self.constant("middle", np.array(128, np.uint8))
+        if self.precision == "mixed":
+            self.inputs.append(_value("precise", TensorProto.BOOL, []))
+
     def _model(self) -> onnx.ModelProto:
-        initialisers = [*self.constants, *self.data.tensors.values()]
-        graph = helper.make_graph(self.nodes, "decoder", self.inputs, self.outputs, initialisers)
+        graph = helper.make_graph(self.nodes, "decoder", self.inputs, self.outputs, self.initialisers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MS, MS_OPSET)]
         return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opsets, producer_name="flash_ls")
 
 
-def _value(name: str, kind: int, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+def _value(name: str, kind: int, shape: Sequence[int | str] | None) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def matrix_parameters(shape: ModelShape) -> int:
-    """How many numbers the matrices have, the tied embedding counted once."""
-    attention = shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
-    return shape.hidden * (shape.vocabulary + shape.layers * (attention + 3 * shape.intermediate))
+def write_graphs(
+    folder: Path,
+    shape: ModelShape,
+    weights: Weights,
+    precisions: Sequence[str],
+    progress: Progress,
+    shortlist: NDArray[np.int64] | None = None,
+    samples: Sequence[list[int]] = (),
+) -> None:
+    """Write the graphs of a model and what they refer to into `folder`.
 
-
-def rotary_tables(shape: ModelShape) -> tuple[FloatArray, FloatArray]:
-    """Cosines and sines [context, head_size / 2] of rotary position embedding (arXiv 2104.09864)."""
-    frequencies = shape.rope_base ** (-np.arange(0, shape.head_size, 2) / shape.head_size)
-    angles = np.outer(np.arange(shape.context), frequencies)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-
-
-def write_graph(folder: Path, shape: ModelShape, weights: Weights, precision: str, progress: Progress) -> None:
-    """Write `model.onnx` and its data file into `folder`."""
-    data = DataFile(folder / DATA_FILE)
-    try:
-        model = GraphWriter(shape, weights, data, precision, progress).write()
-    finally:
-        data.close()
-    (folder / GRAPH_FILE).write_bytes(model.SerializeToString())
+    `shortlist` are the words the head is about, all by default; `samples` are the prompts that calibrate four bits.
+    """
+    words = np.arange(shape.vocabulary) if shortlist is None else shortlist
+    forms = frozenset().union(*(FORMS[precision] for precision in precisions))
+    places, vectors = write_tensors(folder, shape, weights, forms, words, samples, progress)
+    for precision in precisions:
+        model = GraphWriter(shape, places, vectors, precision).write()
+        (folder / graph_file(precision)).write_bytes(model.SerializeToString())

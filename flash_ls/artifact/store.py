@@ -2,7 +2,7 @@
 
     FLASH_LS_HOME/                          default: the cache folder of the operating system
         weights/FILE.gguf                   fetched upstream weights
-        models/NAME-REVISION/               manifest.json, model.onnx, model.onnx.data, tokenizer.json
+        models/NAME-REVISION/               manifest.json, a graph for each precision, their weights, tokenizer.json
         models/NAME.lock
 
 Whatever is written gets a temporary name first and is renamed when it is whole, so a name means a finished thing.
@@ -25,6 +25,7 @@ from flash_ls.artifact.source import FileSource, Source
 from flash_ls.deadline import Progress
 from flash_ls.engine import manifest
 from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest
+from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import CacheFolderError, CorruptFile, ManifestError, ModelMissing, SourceError
 
 log = logging.getLogger(__name__)
@@ -188,18 +189,20 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
 
 
 def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) -> None:
+    from flash_ls.artifact.calibrate import samples
     from flash_ls.artifact.gguf_file import GgufFile  # a build alone pays for onnx and gguf: 0.4 s and 60 MB
-    from flash_ls.artifact.graph import write_graph
+    from flash_ls.artifact.graph import write_graphs
 
     progress("reading the weights", 0.0)
     folder.mkdir()
     upstream = GgufFile(weights, entry.kept)
     shape = upstream.model_shape()
     upstream.write_tokenizer(folder / TOKENIZER_FILE)
-    write_graph(folder, shape, upstream, entry.precision, progress)
-    files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     form = entry.prompt_format(upstream.kept)
-    ModelManifest(entry.name, entry.revision, entry.licence, entry.precision, shape, form, files).write(folder)
+    prompts = samples(Tokenizer(folder / TOKENIZER_FILE), form)
+    write_graphs(folder, shape, upstream, entry.precisions, progress, entry.listed(upstream.kept), prompts)
+    files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
+    ModelManifest(entry.name, entry.revision, entry.licence, entry.precisions, shape, form, files).write(folder)
 
 
 @contextmanager

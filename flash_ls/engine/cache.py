@@ -22,7 +22,15 @@ class KVCache:
 
     buffers: object
     capacity: int
+    row_bytes: int = 0
     tokens: list[int] = field(default_factory=list)
+    rows_used: int = 0
+    """The most rows that were ever filled: their memory stays taken."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory the buffers take."""
+        return self.rows_used * self.row_bytes
 
     def rewind_to(self, tokens: list[int]) -> list[int]:
         """Keep what agrees with all but the last of `tokens`; return what is still to feed, at least one token."""
@@ -34,3 +42,4 @@ class KVCache:
         """Record that a forward pass has filled rows for `tokens`."""
         assert len(self.tokens) + len(tokens) <= self.capacity
         self.tokens += tokens
+        self.rows_used = max(self.rows_used, len(self.tokens))

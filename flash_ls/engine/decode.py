@@ -7,14 +7,15 @@ chosen itself and one token more (arXiv 2211.17192). Token ids in, text out: not
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from flash_ls.deadline import Deadline
-from flash_ls.engine.cache import KVCache, common_prefix
+from flash_ls.engine.cache import KVCache
 from flash_ls.engine.drafter import Drafter
-from flash_ls.engine.model import FloatArray, Model
+from flash_ls.engine.head import IdArray, Logits
+from flash_ls.engine.model import Model
 from flash_ls.engine.tokenizer import TextStream, Tokenizer
 
 PREFILL_CHUNK = 64
@@ -44,6 +45,8 @@ class GenerationStats:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     target_steps: int = 0
+    precise_steps: int = 0
+    """Passes that were repeated because their two best words were close."""
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
 
@@ -75,20 +78,18 @@ class _Output:
         self.pending = self.params.healed
         self.stream = TextStream(self.tokenizer, skip=len(self.pending))
 
-    def choose(self, logits: FloatArray) -> int:
-        """The most likely token [vocabulary] among those that agree with the text to be healed."""
-        if not self.pending:
-            return int(logits.argmax())
-        allowed = self.tokenizer.agreeing(self.pending)
-        return int(allowed[logits[allowed].argmax()])
+    @property
+    def allowed(self) -> IdArray | None:
+        """The tokens that agree with the text to be healed; None when any may come."""
+        return self.tokenizer.agreeing(self.pending) if self.pending else None
 
-    def commit(self, token: int, logits: FloatArray) -> None:
+    def commit(self, token: int, log_probability: float) -> None:
         """Take `token`, or finish."""
         if token in self.params.stop_ids:
             self.finish = "stop"
             return
         self.tokens.append(token)
-        self.log_probabilities.append(_log_probability(logits, token))
+        self.log_probabilities.append(log_probability)
         self.pending = self.pending[len(self.tokenizer.token_bytes(token)) :]
         if self.params.complete(self.stream.push(token)):
             self.finish = "rule"
@@ -96,9 +97,70 @@ class _Output:
             self.finish = "limit"
 
 
-def _log_probability(logits: FloatArray, token: int) -> float:
-    top = logits.max()
-    return float(logits[token] - top - np.log(np.exp(logits - top).sum()))
+class _Choice(NamedTuple):
+    token: int
+    log_probability: float
+    lead: float
+    """How far, in nats, the second best is behind."""
+
+
+def _choose(logits: Logits, row: int) -> _Choice:
+    """The most likely word after one of the tokens."""
+    values = logits.values[row]
+    best = int(values.argmax())
+    behind = values - values[best]
+    log_probability = -float(np.log(np.exp(behind).sum()))
+    behind[best] = -np.inf
+    return _Choice(int(logits.words[best]), log_probability, -float(behind.max()))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One generation on its way."""
+
+    model: Model
+    cache: KVCache
+    prompt: list[int]
+    drafter: Drafter
+    deadline: Deadline
+    output: _Output
+    stats: GenerationStats
+
+    def round(self) -> None:
+        """One pass of the target: verify the drafts, commit those it agrees with and its own next token."""
+        committed = self.prompt + self.output.tokens
+        drafts = self.drafter.propose(committed, self._most_drafts(len(committed)))
+        # The first word counts most, and what was typed stays in the cache: both are worth the precise path.
+        logits, precise = self._target(committed, drafts, precise=self.stats.target_steps == 0)
+        accepted = 0
+        for place, draft in enumerate([*drafts, None]):
+            choice = _choose(logits, place)
+            if choice.lead < self.model.recheck_below and not precise:
+                logits, precise = self._target(committed, drafts, precise=True)
+                choice = _choose(logits, place)
+                self.stats.precise_steps += 1
+            self.output.commit(choice.token, choice.log_probability)
+            accepted += choice.token == draft
+            if self.output.finish is not None or choice.token != draft:
+                break
+        self._count(len(drafts), min(len(drafts), place + 1), accepted)
+
+    def _most_drafts(self, committed: int) -> int:
+        """None while text is to be healed: what may come is known better than by a guess."""
+        left = self.output.params.max_tokens - len(self.output.tokens) - 1
+        return 0 if self.output.pending else max(0, min(self.cache.capacity - committed, left))
+
+    def _target(self, committed: list[int], drafts: list[int], precise: bool) -> tuple[Logits, bool]:
+        """Logits after the last of `committed` and after each draft, and whether the pass was precise."""
+        feed = self.cache.rewind_to(committed) + drafts
+        logits = self.model.forward(feed, self.cache, 1 + len(drafts), self.deadline, self.output.allowed, precise)
+        return logits, precise
+
+    def _count(self, drafted: int, judged: int, accepted: int) -> None:
+        self.drafter.verified(judged, accepted)
+        self.stats.target_steps += 1
+        self.stats.drafted_tokens += drafted
+        self.stats.accepted_tokens += accepted
 
 
 def generate(
@@ -115,13 +177,14 @@ def generate(
     start = time.perf_counter()
     missing = prefill(model, cache, prompt, deadline)
     stats = GenerationStats(len(prompt), len(prompt) - missing)
+    run = _Run(model, cache, prompt, drafter, deadline, output, stats)
     prefilled = time.perf_counter()
     while output.finish is None:
         deadline.check()
         if deadline.expired:
             output.finish = "deadline"
             break
-        _round(model, cache, prompt, output, drafter, deadline, stats)
+        run.round()
         if stats.target_steps == 1:  # the first pass belongs to the prompt: it feeds the prompt's last token
             prefilled = time.perf_counter()
     stats.prefill_ms = (prefilled - start) * 1e3
@@ -138,31 +201,6 @@ def prefill(model: Model, cache: KVCache, prompt: list[int], deadline: Deadline)
     missing = len(feed)
     while len(feed) > PREFILL_CHUNK and not deadline.expired:
         deadline.check()
-        model.forward(feed[:PREFILL_CHUNK], cache, 0, deadline)
+        model.forward(feed[:PREFILL_CHUNK], cache, 0, deadline, precise=True)
         feed = feed[PREFILL_CHUNK:]
     return missing
-
-
-def _round(
-    model: Model,
-    cache: KVCache,
-    prompt: list[int],
-    output: _Output,
-    drafter: Drafter,
-    deadline: Deadline,
-    stats: GenerationStats,
-) -> None:
-    """One pass of the target: verify the drafts, commit those it agrees with and its own next token."""
-    committed = prompt + output.tokens
-    drafts = drafter.propose(committed)[: max(0, cache.capacity - len(committed))]
-    feed = cache.rewind_to(committed)
-    logits = model.forward(feed + drafts, cache, 1 + len(drafts), deadline)
-    before = len(output.tokens)
-    for row, draft in zip(logits, [*drafts, None], strict=True):
-        token = output.choose(row)
-        output.commit(token, row)
-        if output.finish is not None or token != draft:
-            break
-    stats.target_steps += 1
-    stats.drafted_tokens += len(drafts)
-    stats.accepted_tokens += common_prefix(drafts, output.tokens[before:])

@@ -14,8 +14,14 @@ from typing import Any
 from flash_ls.errors import ManifestError
 
 FILE_NAME = "manifest.json"
-GRAPH_FILE, DATA_FILE, TOKENIZER_FILE = "model.onnx", "model.onnx.data", "tokenizer.json"
-"""The files it describes."""
+DATA_FILE, TOKENIZER_FILE = "model.data", "tokenizer.json"
+EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE = "embedding.npy", "embedding_scales.npy", "shortlist.npy"
+"""The files it describes, besides a graph for each precision."""
+
+
+def graph_file(precision: str) -> str:
+    """The graph of one precision; all graphs of an artifact refer to one data file."""
+    return f"{precision}.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,8 @@ class ModelManifest:
     revision: str
     """Hash of the upstream weights and of the build recipe: another revision is another artifact."""
     licence: str
-    precision: str
+    precisions: tuple[str, ...]
+    """What it can be run in: int4, int8, mixed; fp32 in tests."""
     shape: ModelShape
     prompt: PromptFormat
     files: Mapping[str, FileEntry]
@@ -99,6 +106,7 @@ def _parse(raw: dict[str, Any]) -> ModelManifest:
     return ModelManifest(
         **raw
         | {
+            "precisions": tuple(raw["precisions"]),
             "shape": ModelShape(**raw["shape"]),
             "prompt": PromptFormat(**raw["prompt"] | {"stop_ids": tuple(raw["prompt"]["stop_ids"])}),
             "files": {name: FileEntry(**entry) for name, entry in raw["files"].items()},

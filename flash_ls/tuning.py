@@ -1,0 +1,131 @@
+"""How a model is run best on this machine: in which precision, by which execution provider, at what cost a pass.
+
+Measured once, when a model is first loaded here, and kept in the cache folder under the names of model and machine.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from flash_ls.artifact.store import home
+from flash_ls.config import Config
+from flash_ls.engine.costs import PassCosts, StepCosts, measure
+from flash_ls.engine.manifest import ModelManifest
+from flash_ls.engine.model import CPU, OnnxModel, available_providers, default_threads
+from flash_ls.errors import ConfigError, ModelError
+
+log = logging.getLogger(__name__)
+
+SMALL_MACHINE = 4 << 30
+"""Bytes of memory below which two forms of the weights are too much."""
+PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider", "OpenVINOExecutionProvider")
+"""Those that may beat the CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was measured."""
+
+    provider: str
+    costs: PassCosts
+
+
+def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[OnnxModel, PassCosts]:
+    """The model in the precision that suits, and its costs. Raises `ModelError` and `ConfigError`."""
+    precision = choose_precision(config.precision, described.precisions, memory_bytes())
+    path = home() / "tuning" / f"{described.name}-{described.revision}-{precision}-{machine(config.threads)}.json"
+    tuning = _read(path)
+    if tuning is None:
+        model, tuning = _fastest(folder, described, precision, config.threads, available_providers())
+        _write(path, tuning)
+    else:
+        model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
+    model.precise_from = tuning.costs.precise_from
+    return model, tuning.costs
+
+
+def choose_precision(wanted: str, offered: Sequence[str], memory: int) -> str:
+    """The precision asked for, or with `auto` the one that a machine with `memory` bytes can afford.
+
+    Raises `ConfigError` when the model does not have it.
+    """
+    if wanted == "auto":
+        order = ["int4", "mixed", "int8"] if memory < SMALL_MACHINE else ["mixed", "int4", "int8"]
+        return next((precision for precision in order if precision in offered), offered[0])
+    if wanted not in offered:
+        choice = ", ".join(["auto", *offered])
+        raise ConfigError(f"The model has no precision {wanted!r}; set `precision` to one of: {choice}.")
+    return wanted
+
+
+def memory_bytes() -> int:
+    """The machine's memory; plenty where that cannot be learnt."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 40
+
+
+def machine(threads: int) -> str:
+    """A name for what decides the speed: processor, threads and runtime."""
+    facts = [platform.machine(), _processor(), threads or default_threads(), metadata.version("onnxruntime")]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def _processor() -> str:
+    """The processor's name and features where the system lists them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+def _fastest(
+    folder: Path, described: ModelManifest, precision: str, threads: int, available: Sequence[str]
+) -> tuple[OnnxModel, Tuning]:
+    """The model on the provider whose single step takes least; the CPU where others fail or are slower."""
+    model = OnnxModel(folder, described, precision, threads)
+    tuning = Tuning(CPU, measure(model))
+    for provider in (name for name in PROVIDERS if name in available):
+        try:
+            other = OnnxModel(folder, described, precision, threads, provider)
+            costs = measure(other)
+        except ModelError as error:
+            log.info("%s cannot run the model: %s", provider, error)
+            continue
+        if costs.fast.at(1) < tuning.costs.fast.at(1):
+            model, tuning = other, Tuning(provider, costs)
+    return model, tuning
+
+
+def _read(path: Path) -> Tuning | None:
+    """What was measured before, if it can be made sense of."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        costs = {name: raw["costs"][name] and _step_costs(raw["costs"][name]) for name in ("fast", "precise")}
+        return Tuning(raw["provider"], PassCosts(**costs))
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        return None
+
+
+def _step_costs(raw: dict[str, Any]) -> StepCosts:
+    return StepCosts(tuple(raw["widths"]), tuple(raw["ms"]))
+
+
+def _write(path: Path, tuning: Tuning) -> None:
+    """Keep it; a folder that cannot be written only means measuring again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(asdict(tuning)), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        log.info("%s cannot be written: %s", path, error)
