@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from flash_ls import process
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
@@ -53,6 +54,11 @@ class Completer:
         generation = self._engine.generate(prompt.token_ids, self._params(prompt, rule, config), deadline)
         return _shown(snapshot, rule, generation)
 
+    def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
+        """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
+        prompt = build_prompt(snapshot.before, _text_after(snapshot), self._form, self._engine.tokenizer, self.config)
+        self._engine.warm(prompt.token_ids, deadline)
+
     def _params(self, prompt: Prompt, rule: CutRule, config: Config) -> GenerationParams:
         most = config.max_block_tokens if isinstance(rule, BlockRule) else config.max_line_tokens
         return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, rule.complete)
@@ -63,6 +69,7 @@ def load_completer(folder: Path, config: Config) -> Completer:
     described = manifest.read(folder)
     model, costs = load_model(folder, described, config)
     engine = Engine(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
+    process.release_memory()
     return Completer(engine, described.prompt, config)
 
 

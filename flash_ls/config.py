@@ -20,10 +20,10 @@ class Config:
     model: str = "qwen2.5-coder-0.5b"
     """A name from `flash-ls model list`, or the path of an artifact folder."""
     precision: str = "auto"
-    """int4 (least memory), int8 (most exact), mixed (fastest), or auto: mixed where the memory allows."""
+    """int4 (least memory), int8 (most exact), mixed (both, fastest), or auto: what suits the machine."""
     threads: int = 0
     """Threads of one forward pass; 0 lets the machine decide."""
-    cache_mb: int = 64
+    cache_mb: int = 48
     """Megabytes that the prompts of recent requests may take in the prefix cache."""
     budget_ms: int = 4000
     """After this many milliseconds a request answers with the whole lines it has."""

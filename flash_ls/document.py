@@ -67,6 +67,8 @@ class Document:
     _lines: list[str]
     _bytes: int
     too_large: bool
+    edited: Place | None
+    """Where the last edit ended: line, and code points before it in that line."""
     _text: str | None
     _starts: list[int] | None
 
@@ -90,6 +92,7 @@ class Document:
         self._bytes = _size([text])
         self.too_large = self._bytes > self._max_bytes
         self._lines = [""] if self.too_large else _split(text)
+        self.edited = None
         self._forget()
 
     def replace(self, start: Place, end: Place, text: str) -> None:
@@ -97,7 +100,9 @@ class Document:
         if self.too_large:
             return
         (first, left), (last, right) = sorted((self._resolve(*start), self._resolve(*end)))
-        new = self._lines[first][:left] + _clean(text) + self._lines[last][right:]
+        before = _split(self._lines[first][:left] + _clean(text))
+        self.edited = first + len(before) - 1, len(before[-1])
+        new = "".join(before) + self._lines[last][right:]
         if new.startswith("\n") and first > 0 and self._lines[first - 1].endswith("\r"):
             first -= 1  # the two characters become one line end
             new = self._lines[first] + new
@@ -131,6 +136,13 @@ class Document:
                 "raise flashLs.max_file_bytes in your editor's settings and reopen it."
             )
         return Snapshot(self.uri, self.language_id, self.version, self.text, self.offset(line, column))
+
+    def snapshot_at_edit(self) -> Snapshot | None:
+        """The document now, with the cursor where the last edit ended, if that is known."""
+        if self.too_large or self.edited is None:
+            return None
+        line, index = self.edited
+        return Snapshot(self.uri, self.language_id, self.version, self.text, self._line_starts()[line] + index)
 
     def _resolve(self, line: int, column: int) -> Place:
         """The line, and the code points before the column in it, of the nearest place there is (LSP: Position)."""

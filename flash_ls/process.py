@@ -1,5 +1,7 @@
 """The process around a server on stdio: stdout for frames alone, the log on stderr, and a prompt end."""
 
+import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -21,6 +23,13 @@ def reserve_stdout() -> BinaryIO:
 def log_to_stderr() -> None:
     """Unless the caller has set up logging already."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def release_memory() -> None:
+    """Give memory that was only needed for loading back to the system, where the C library keeps it otherwise."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def end(exit_code: int, join: Callable[[], None]) -> NoReturn:

@@ -35,6 +35,11 @@ class Requests:
             if self._current.get(key) is request:
                 del self._current[key]
 
+    @property
+    def idle(self) -> bool:
+        """Nothing runs or waits."""
+        return not self._current
+
     def cancel(self, key: str) -> None:
         """Answer the request with this key with None now, and stop its work."""
         if key in self._current:

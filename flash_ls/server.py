@@ -1,43 +1,48 @@
 """The language server: what an editor asks, turned into calls of the completer, and its answers turned back.
 
-The only module that knows pygls and lsprotocol. Handlers fetch, call and convert. Knows nothing of prompts or models:
+Handlers fetch, call and convert. Knows nothing of prompts or models:
 a loader, which runs in its own thread, brings the completer, and until then every request is answered with null.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
-from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcException, JsonRpcInternalError
+from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
-from pygls.protocol import LanguageServerProtocol, default_converter, lsp_method
 
 from flash_ls import __version__, process
 from flash_ls.config import SECTION, Config, parse, section_of
-from flash_ls.document import Change, Document, DocumentStore, Encoding, Place, Snapshot
+from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
 from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
 from flash_ls.loading import Loader, Loading
+from flash_ls.protocol import FlashProtocol, lenient_converter, place
 from flash_ls.requests import Requests
 from flash_ls.suggestion import extension, label, whole_word
 from flash_ls.uri import file_name, normalise
 
 if TYPE_CHECKING:
-    from cattrs import Converter
-
     from flash_ls.completer import Completer, Completion
     from flash_ls.engine.decode import GenerationStats
 
-LARGEST_UINTEGER = 2**31 - 1
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 """Where a client without inline completion asks for its menu, besides the start of a word."""
+
+LOADED = ("enabled", "model", "precision", "threads", "cache_mb")
+"""Settings that take a new completer."""
+WARM = "(read ahead)"
+"""The key of work that no request asked for."""
+PAUSE_S = 0.3
+"""Longer than between two keys of somebody who types."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,8 @@ class FlashServer(LanguageServer):
         self._initial_config = self.config
         self._loading = Loading(load)
         self._completer: Completer | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._warming: asyncio.Future[None] | None = None
         self._told: set[str] = set()
         self._shut_down = False
 
@@ -63,10 +70,10 @@ class FlashServer(LanguageServer):
         self._adopt(self._initial_config)
 
     async def reconfigure(self, settings: object) -> None:
-        """Lay settings over the initial ones; loads the model again if it is another or has other threads."""
+        """Lay settings over the initial ones; loads the model again if it is to be another or to run otherwise."""
         before, after = self.config, self._parsed(settings)
         self._adopt(after)
-        if (before.enabled, before.model, before.threads) != (after.enabled, after.model, after.threads):
+        if any(getattr(before, key) != getattr(after, key) for key in LOADED):
             await self.load_completer()
 
     async def load_completer(self) -> None:
@@ -104,6 +111,7 @@ class FlashServer(LanguageServer):
         """What to show at the cursor, or None. Replaces the request of the same document that runs or waits."""
         if self._completer is None:
             return None
+        self.requests.cancel(WARM)
         began, reason, completion = time.monotonic(), "cancelled", None
         key, work = normalise(snapshot.uri), partial(self._completer.complete, snapshot)
         try:
@@ -115,6 +123,24 @@ class FlashServer(LanguageServer):
         finally:
             _log_request(snapshot, reason, began, completion.stats if completion else None)
         return completion if completion and completion.text else None
+
+    def changed(self, uri: str) -> None:
+        """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
+        self.requests.cancel(WARM)
+        self.requests.cancel(normalise(uri))
+        if self._pause is not None:
+            self._pause.cancel()
+        self._pause = asyncio.get_running_loop().call_later(PAUSE_S, self._paused, uri)
+
+    def _paused(self, uri: str) -> None:
+        if self._completer is not None and self.requests.idle and not self._shut_down:
+            self._warming = asyncio.ensure_future(self._warm(self._completer, uri))
+
+    async def _warm(self, completer: Completer, uri: str) -> None:
+        """Work that nobody waits for: any request cancels it, and keeps what it has read."""
+        with contextlib.suppress(FlashLsError):  # closed meanwhile; or what a request would tell as well
+            if snapshot := self.documents.get(uri).snapshot_at_edit():
+                await self.requests.run(WARM, self.config.budget_ms, partial(completer.warm, snapshot))
 
     def tell(self, kind: types.MessageType, sentence: str) -> None:
         """Log a sentence, and show it to the user who has not seen it yet."""
@@ -167,47 +193,6 @@ class FlashServer(LanguageServer):
     def _join(self) -> None:
         self.requests.join()
         self._loading.join()
-
-
-class FlashProtocol(LanguageServerProtocol):
-    """pygls' protocol, but texts go to our store alone: pygls' own takes a form feed for a line end."""
-
-    _server: FlashServer
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
-    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
-        document = params.text_document
-        self._server.requests.cancel(normalise(document.uri))
-        self._server.documents.open(document.uri, document.language_id, document.version, document.text)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
-    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
-        document = params.text_document
-        self._server.requests.cancel(normalise(document.uri))
-        try:
-            self._server.documents.change(document.uri, document.version, map(_change, params.content_changes))
-        except DocumentError as error:
-            logger.warning("%s", error)
-
-    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
-    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
-        self._server.requests.cancel(normalise(params.text_document.uri))
-        self._server.documents.close(params.text_document.uri)
-
-    def structure_message(self, data: dict[str, Any]) -> Any:
-        """Also answers a request that cannot be read: pygls only logs it, and the client would wait for ever."""
-        try:
-            return super().structure_message(data)
-        except JsonRpcException as error:
-            if "id" in data and "method" in data:
-                self._send_response(data["id"], error=error.to_response_error())
-            raise
-
-    def _send_data(self, data: Any) -> None:
-        try:
-            super()._send_data(data)
-        except BrokenPipeError:
-            self._server.finish()
 
 
 class ProgressBar:
@@ -309,50 +294,6 @@ def serve(load: Loader) -> NoReturn:
     server.finish()
 
 
-def lenient_converter() -> Converter:
-    """pygls' converter, but it reads what clients send against the letter of the specification."""
-    converter: Converter = default_converter()  # type: ignore[no-untyped-call]
-    converter.register_structure_hook(types.Position, lambda data, _: _read_position(data))
-    converter.register_structure_hook(types.Range, lambda data, _: _read_range(data))
-    converter.register_structure_hook(types.InlineCompletionParams, lambda data, _: _read_inline_params(data))
-    return converter
-
-
-def _read_position(data: Mapping[str, Any]) -> types.Position:
-    """A number outside the protocol's uinteger becomes the nearest inside."""
-    line, character = (min(max(int(data[key]), 0), LARGEST_UINTEGER) for key in ("line", "character"))
-    return types.Position(line, character)
-
-
-def _read_range(data: Any) -> types.Range:
-    """Either `{start, end}` or, as VS Code writes its own ranges, `[start, end]`."""
-    start, end = data if isinstance(data, list) else (data["start"], data["end"])
-    return types.Range(_read_position(start), _read_position(end))
-
-
-def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams:
-    """The context may be missing, and its trigger kind missing or 0 (VS Code's own number for Invoked)."""
-    context = data.get("context") or {}
-    automatic = context.get("triggerKind") == types.InlineCompletionTriggerKind.Automatic
-    kind = types.InlineCompletionTriggerKind.Automatic if automatic else types.InlineCompletionTriggerKind.Invoked
-    info = context.get("selectedCompletionInfo")
-    selected = types.SelectedCompletionInfo(_read_range(info["range"]), info["text"]) if info else None
-    document = types.TextDocumentIdentifier(data["textDocument"]["uri"])
-    return types.InlineCompletionParams(
-        types.InlineCompletionContext(kind, selected), document, _read_position(data["position"])
-    )
-
-
-def _change(event: types.TextDocumentContentChangeEvent) -> Change:
-    if isinstance(event, types.TextDocumentContentChangeWholeDocument):
-        return event.text
-    return _place(event.range.start), _place(event.range.end), event.text
-
-
-def _place(position: types.Position) -> Place:
-    return position.line, position.character
-
-
 def _range(document: Document, start: int, end: int) -> types.Range:
     return types.Range(types.Position(*document.position(start)), types.Position(*document.position(end)))
 
@@ -361,7 +302,7 @@ async def _complete_selected(
     server: FlashServer, document: Document, snapshot: Snapshot, selected: types.SelectedCompletionInfo
 ) -> list[types.InlineCompletionItem] | None:
     """Complete what follows the selected item of the menu, as if it had been accepted (LSP: SelectedCompletionInfo)."""
-    start, end = (document.offset(*_place(position)) for position in (selected.range.start, selected.range.end))
+    start, end = (document.offset(*place(position)) for position in (selected.range.start, selected.range.end))
     if not start <= snapshot.cursor <= end:
         return None
     accepted = snapshot.replaced(start, end, selected.text)

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 SMALL_MACHINE = 4 << 30
 """Bytes of memory below which two forms of the weights are too much."""
+RECHECKED = 0.1
+"""Share of the passes of 4 bits that are repeated with 8 (models/LOG.md)."""
+WORTH_IT = 1.3
+"""How much faster 4 bits must be to be worth a loss of quality and 150 MB."""
 PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider", "OpenVINOExecutionProvider")
 """Those that may beat the CPU."""
 
@@ -40,15 +44,30 @@ class Tuning:
 def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[OnnxModel, PassCosts]:
     """The model in the precision that suits, and its costs. Raises `ModelError` and `ConfigError`."""
     precision = choose_precision(config.precision, described.precisions, memory_bytes())
-    path = home() / "tuning" / f"{described.name}-{described.revision}-{precision}-{machine(config.threads)}.json"
-    tuning = _read(path)
-    if tuning is None:
-        model, tuning = _fastest(folder, described, precision, config.threads, available_providers())
-        _write(path, tuning)
-    else:
-        model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
+    tuning = _tuning(folder, described, precision, config.threads)
+    if config.precision == "auto" and precision == "mixed" and not four_bits_pay(tuning.costs):
+        precision = "int8"
+        tuning = _tuning(folder, described, precision, config.threads)
+    model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
     model.precise_from = tuning.costs.precise_from
     return model, tuning.costs
+
+
+def four_bits_pay(costs: PassCosts) -> bool:
+    """A word of the mixed precision, its share of repeated passes included, takes far less time than one of 8 bits."""
+    if costs.precise is None:
+        return False
+    return (costs.fast.at(1) + RECHECKED * costs.precise.at(1)) * WORTH_IT <= costs.precise.at(1)
+
+
+def _tuning(folder: Path, described: ModelManifest, precision: str, threads: int) -> Tuning:
+    """What is known of this model on this machine; measured if nothing is."""
+    path = home() / "tuning" / f"{described.name}-{described.revision}-{precision}-{machine(threads)}.json"
+    tuning = _read(path)
+    if tuning is None:
+        tuning = _fastest(folder, described, precision, threads, available_providers())
+        _write(path, tuning)
+    return tuning
 
 
 def choose_precision(wanted: str, offered: Sequence[str], memory: int) -> str:
@@ -88,22 +107,18 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-def _fastest(
-    folder: Path, described: ModelManifest, precision: str, threads: int, available: Sequence[str]
-) -> tuple[OnnxModel, Tuning]:
-    """The model on the provider whose single step takes least; the CPU where others fail or are slower."""
-    model = OnnxModel(folder, described, precision, threads)
-    tuning = Tuning(CPU, measure(model))
+def _fastest(folder: Path, described: ModelManifest, precision: str, threads: int, available: Sequence[str]) -> Tuning:
+    """The provider whose single step takes least; the CPU where others fail or are slower."""
+    best = Tuning(CPU, measure(OnnxModel(folder, described, precision, threads)))
     for provider in (name for name in PROVIDERS if name in available):
         try:
-            other = OnnxModel(folder, described, precision, threads, provider)
-            costs = measure(other)
+            costs = measure(OnnxModel(folder, described, precision, threads, provider))
         except ModelError as error:
             log.info("%s cannot run the model: %s", provider, error)
             continue
-        if costs.fast.at(1) < tuning.costs.fast.at(1):
-            model, tuning = other, Tuning(provider, costs)
-    return model, tuning
+        if costs.fast.at(1) < best.costs.fast.at(1):
+            best = Tuning(provider, costs)
+    return best
 
 
 def _read(path: Path) -> Tuning | None:

@@ -12,8 +12,9 @@ bool [], in the mixed precision alone; `past.L.k` and `past.L.v` float32 [1, kv_
 `present.L.k/v`, to be bound to the buffers of the past.
 
 A product is made by one of three kernels. `int4`: MatMulNBits, weights of 4 bits: the fewest bytes for a narrow pass.
-`int8`: weights of 8 bits and activations of 8 bits with a scale for each token, in integers: the fewest operations for a
-wide pass, and a token's result does not depend on its neighbours. `mixed` has both and chooses by `precise`.
+`int8`: weights of 8 bits and activations of 8 bits with a scale for each token, in integers: the fewest operations for
+a wide pass, and a token's result does not depend on its neighbours. `mixed` has both and chooses by `precise`. The head
+is of 4 bits in all: what it leaves open, `flash_ls.engine.head` settles.
 
 Sources: the Qwen2 report (arXiv 2407.10671), grouped-query attention (arXiv 2305.13245), and ONNX Runtime's contrib
 operators GroupQueryAttention, MatMulNBits, MatMulIntegerToFloat and SkipSimplifiedLayerNormalization.
@@ -83,7 +84,7 @@ class GraphWriter:
         """The product of `x` with the matrix `name`, plus the vector `bias` if there is one."""
         if self.precision == "fp32":
             return self._plus(self.node("MatMul", [x, self.tensor(f"{name}.fp32")], f"{out}.product"), bias, out)
-        if self.precision == "int4" or name == "head" or (self.precision == "mixed" and name.endswith("down")):
+        if self.precision == "int4" or name == "head":
             return self._int4(x, name, out, bias)
         return self._int8(x, name, out, bias) if self.precision == "int8" else self._either(x, name, out, bias)
 

@@ -81,7 +81,7 @@ def _inverse_factor(moments: FloatArray) -> FloatArray:
 
 
 def _fit(block: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Scale and zero point of each row, for `block` [GROUP, rows], with the least squared error by `weights` [GROUP]."""
+    """Scale and zero point of each row of `block` [GROUP, rows], for the least squared error weighted by column."""
     low, high = np.minimum(block.min(axis=0), 0), np.maximum(block.max(axis=0), 0)
     best = np.full(block.shape[1], np.inf, np.float32)
     scale, zero = np.ones_like(best), np.zeros_like(best)

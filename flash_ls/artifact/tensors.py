@@ -112,18 +112,19 @@ def write_tensors(
     write_embedding(folder, weights, quantised="fp32" not in forms, progress=progress)
     np.save(folder / SHORTLIST_FILE, shortlist)
     embedding = Embedding(folder)
-    calibration = Calibration(shape, [embedding.rows(np.array(sample)) for sample in samples])
+    calibration = Calibration(shape, [embedding.rows(np.array(sample)) for sample in samples]) if samples else None
     vectors = {"norm": whole(weights, "output_norm.weight")}
     data = DataFile(folder / DATA_FILE)
     try:
-        data.add_matrix("head", embedding.rows(shortlist), forms - {"int8"}, None)
         for index in range(shape.layers):
             parts = layer(weights, index)
-            moments = calibration.moments(parts) if samples and "int4" in forms else {}
+            moments = calibration.moments(parts) if calibration and "int4" in forms else {}
             for part in MATRICES:
                 data.add_matrix(f"{index}.{part}", parts.pop(part), forms, moments.get(part))
             vectors |= {f"{index}.{part}": array for part, array in parts.items()}
             progress("building the model", (index + 1) / shape.layers)
+        moment = calibration.last_moments(vectors["norm"]) if calibration else None
+        data.add_matrix("head", embedding.rows(shortlist), {"fp32"} & forms or {"int4"}, moment)
     finally:
         data.close()
     return data.places, vectors

@@ -192,14 +192,14 @@ def generate(
     return Generation(output.tokens, output.stream.text, output.log_probabilities, output.finish, stats)
 
 
-def prefill(model: Model, cache: KVCache, prompt: list[int], deadline: Deadline) -> int:
-    """Bring all but the last chunk of `prompt` into the cache; the number of prompt tokens the cache lacked.
+def prefill(model: Model, cache: KVCache, prompt: list[int], deadline: Deadline, leave: int = PREFILL_CHUNK) -> int:
+    """Bring all but at most `leave` tokens of `prompt` into the cache; the number of tokens the cache lacked.
 
     Stops early when the budget is spent: what is in the cache then helps the next request.
     """
     feed = cache.rewind_to(prompt)
     missing = len(feed)
-    while len(feed) > PREFILL_CHUNK and not deadline.expired:
+    while len(feed) > leave and not deadline.expired:
         deadline.check()
         model.forward(feed[:PREFILL_CHUNK], cache, 0, deadline, precise=True)
         feed = feed[PREFILL_CHUNK:]

@@ -1,12 +1,13 @@
 """The table with a row for each word: what a token enters the decoder as, and what its likelihood is measured by.
 
-It stays on disk, mapped: of 150,000 rows a session looks up some thousands.
+It stays in its file: of 150,000 rows a session looks up some thousands. They are read, not mapped, as each page that is
+mapped would bring its neighbours into the process's memory.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from flash_ls.engine.manifest import EMBEDDING_FILE, SCALES_FILE
@@ -15,18 +16,28 @@ FloatArray = NDArray[np.float32]
 
 
 class Embedding:
-    """Rows of `hidden` numbers; 8-bit codes [words, hidden] with a scale for each group of columns, or float32."""
+    """Rows of `hidden` numbers: 8-bit codes [words, hidden] with a scale for each group of columns, or float32.
+
+    Not thread-safe.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._codes: NDArray[Any] = np.load(folder / EMBEDDING_FILE, mmap_mode="r")
-        self._scales: FloatArray = np.load(folder / SCALES_FILE, mmap_mode="r")
+        """Raises `OSError` and `ValueError` when the files cannot be read."""
+        self._scales: FloatArray = np.load(folder / SCALES_FILE)
+        self._file = (folder / EMBEDDING_FILE).open("rb", buffering=0)
+        assert npy.read_magic(self._file) == (1, 0)
+        (self._words, self._hidden), _, self._dtype = npy.read_array_header_1_0(self._file)
+        self._start = self._file.tell()
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return int(self._words)
 
     def rows(self, tokens: NDArray[np.int64]) -> FloatArray:
         """float32 [tokens, hidden]."""
+        codes = np.empty((len(tokens), self._hidden), self._dtype)
+        for row, token in zip(codes, tokens.tolist(), strict=True):
+            self._file.seek(self._start + token * row.nbytes)
+            self._file.readinto(row.data)
         scales = self._scales[tokens]
-        grouped = self._codes[tokens].reshape(*scales.shape, -1) * scales[..., None]
-        rows: FloatArray = grouped.reshape(len(tokens), -1)
+        rows: FloatArray = (codes.reshape(*scales.shape, -1) * scales[..., None]).reshape(codes.shape)
         return rows

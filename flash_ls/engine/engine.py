@@ -5,14 +5,14 @@ Not thread-safe: one worker thread owns the engine.
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache, common_prefix
-from flash_ls.engine.decode import Generation, GenerationParams, generate
+from flash_ls.engine.decode import Generation, GenerationParams, generate, prefill
 from flash_ls.engine.drafter import Drafter, NoDrafter
 from flash_ls.engine.model import Model
 from flash_ls.engine.tokenizer import Tokenizer
 
 MOST_SLOTS = 8
-CACHE_MB = 64
-"""Megabytes for prompts by default: three of 800 tokens, as some files are edited in turns."""
+CACHE_MB = 48
+"""Megabytes for prompts by default: two of 900 tokens, as some files are edited in turns."""
 
 
 class Engine:
@@ -31,6 +31,10 @@ class Engine:
         """Continue `prompt`. Raises `Cancelled` and `ModelError`; the engine stays usable."""
         cache = self._slot_for(prompt)
         return generate(self._model, self.tokenizer, cache, prompt, params, self._drafter, deadline)
+
+    def warm(self, prompt: list[int], deadline: Deadline) -> None:
+        """Bring `prompt` into the cache for a request that may come. Raises `Cancelled`; what was done is kept."""
+        prefill(self._model, self._slot_for(prompt), prompt, deadline, leave=1)
 
     def _slot_for(self, prompt: list[int]) -> KVCache:
         """The slot that shares most with the prompt, if that is most of either; else a new one or the oldest."""

@@ -18,7 +18,7 @@ from flash_ls.engine.manifest import SHORTLIST_FILE
 FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
 
-LEAD = 2.0
+LEAD = 3.0
 """Words this close to the leader, in nats, get exact logits: several times the error of 4 bits."""
 MOST_LEADERS = 64
 MOST_OTHERS = 512

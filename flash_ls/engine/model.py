@@ -75,6 +75,7 @@ class OnnxModel:
         """Tokens from which on a pass of a mixed graph takes the precise path in any case."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or default_threads()
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 4  # errors arrive as exceptions; stderr is for the log
         try:
             self._session = ort.InferenceSession(folder / graph_file(precision), options, providers=[provider])

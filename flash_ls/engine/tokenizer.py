@@ -25,11 +25,12 @@ class Tokenizer:
     def __init__(self, path: Path) -> None:
         self._backend = Backend.from_file(str(path))
         byte_of = _byte_of_character()
-        self._bytes = [b""] * self._backend.get_vocab_size()
+        spelled = [b""] * self._backend.get_vocab_size()
         for token, index in self._backend.get_vocab().items():
-            self._bytes[index] = bytes(byte_of[character] for character in token if character in byte_of)
-        self._sorted_ids = np.array(sorted(range(len(self._bytes)), key=self._bytes.__getitem__), dtype=np.int64)
-        self._sorted_bytes = [self._bytes[index] for index in self._sorted_ids]
+            spelled[index] = bytes(byte_of[character] for character in token if character in byte_of)
+        self._sorted_ids = np.array(sorted(range(len(spelled)), key=spelled.__getitem__), dtype=np.int64)
+        self._ends = np.cumsum([0, *map(len, spelled)], dtype=np.int32)
+        self._text = b"".join(spelled)  # one text: 150,000 small objects would take 10 MB
 
     def encode(self, text: str) -> tuple[list[int], int]:
         """Token ids of `text`, and how many of them belong to its last word.
@@ -44,21 +45,26 @@ class Tokenizer:
 
     def token_bytes(self, token: int) -> bytes:
         """UTF-8 bytes of one token; not always whole characters."""
-        return self._bytes[token] if token < len(self._bytes) else b""
+        return self._text[self._ends[token] : self._ends[token + 1]] if token + 1 < len(self._ends) else b""
 
     def decode(self, tokens: list[int]) -> str:
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
 
     def agreeing(self, pending: bytes) -> NDArray[np.int64]:
         """Ids of the tokens that begin with `pending` (not empty) or that `pending` begins with."""
-        start = bisect_left(self._sorted_bytes, pending)
-        stop = bisect_left(self._sorted_bytes, pending + b"\xff", start)
+        start = self._first_at_or_after(pending)
+        stop = self._first_at_or_after(pending + b"\xff")
         heads = [self._place(pending[:length]) for length in range(1, len(pending))]
         return self._sorted_ids[[*(head for head in heads if head is not None), *range(start, stop)]]
 
     def _place(self, token: bytes) -> int | None:
-        place = bisect_left(self._sorted_bytes, token)
-        return place if self._sorted_bytes[place : place + 1] == [token] else None
+        place = self._first_at_or_after(token)
+        found = place < len(self._sorted_ids) and self.token_bytes(int(self._sorted_ids[place])) == token
+        return place if found else None
+
+    def _first_at_or_after(self, text: bytes) -> int:
+        """The place among the sorted tokens."""
+        return bisect_left(self._sorted_ids, text, key=lambda token: self.token_bytes(int(token)))
 
 
 class TextStream:
