@@ -10,7 +10,6 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from flash_ls.artifact.store import home
 from flash_ls.config import Config
 from flash_ls.engine.costs import PassCosts, StepCosts, measure
 from flash_ls.engine.manifest import ModelManifest
-from flash_ls.engine.model import CPU, OnnxModel, available_providers, default_threads
+from flash_ls.engine.model import CPU, VERSION, OnnxModel, available_providers, default_threads
 from flash_ls.errors import ConfigError, ModelError
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ SMALL_MACHINE = 4 << 30
 """Bytes of memory below which two forms of the weights are too much."""
 RECHECKED = 0.1
 """Share of the passes of 4 bits that are repeated with 8 (models/LOG.md)."""
-WORTH_IT = 1.3
+WORTH_IT = 1.5
 """How much faster 4 bits must be to be worth a loss of quality and 150 MB."""
 PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider", "OpenVINOExecutionProvider")
 """Those that may beat the CPU."""
@@ -44,8 +43,11 @@ class Tuning:
 def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[OnnxModel, PassCosts]:
     """The model in the precision that suits, and its costs. Raises `ModelError` and `ConfigError`."""
     precision = choose_precision(config.precision, described.precisions, memory_bytes())
+    if config.precision == "auto" and "int4" in described.precisions and not integers_are_exact():
+        precision = "int4"
     tuning = _tuning(folder, described, precision, config.threads)
-    if config.precision == "auto" and precision == "mixed" and not four_bits_pay(tuning.costs):
+    auto = config.precision == "auto" and precision == "mixed" and "int8" in described.precisions
+    if auto and not four_bits_pay(tuning.costs):
         precision = "int8"
         tuning = _tuning(folder, described, precision, config.threads)
     model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
@@ -84,6 +86,11 @@ def choose_precision(wanted: str, offered: Sequence[str], memory: int) -> str:
     return wanted
 
 
+def integers_are_exact() -> bool:
+    """Whether products of 8-bit integers are: without VNNI, x86 adds pairs of them in 16 bits, which may overflow."""
+    return platform.machine().lower() not in ("x86_64", "amd64") or "vnni" in _processor()
+
+
 def memory_bytes() -> int:
     """The machine's memory; plenty where that cannot be learnt."""
     try:
@@ -93,8 +100,8 @@ def memory_bytes() -> int:
 
 
 def machine(threads: int) -> str:
-    """A name for what decides the speed: processor, threads and runtime."""
-    facts = [platform.machine(), _processor(), threads or default_threads(), metadata.version("onnxruntime")]
+    """A name for what decides the speed: processor, threads, runtime and providers."""
+    facts = [platform.machine(), _processor(), threads or default_threads(), VERSION, available_providers()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -125,14 +132,14 @@ def _read(path: Path) -> Tuning | None:
     """What was measured before, if it can be made sense of."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        costs = {name: raw["costs"][name] and _step_costs(raw["costs"][name]) for name in ("fast", "precise")}
-        return Tuning(raw["provider"], PassCosts(**costs))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        fast, precise = raw["costs"]["fast"], raw["costs"]["precise"]
+        return Tuning(str(raw["provider"]), PassCosts(_step_costs(fast), _step_costs(precise) if precise else None))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
         return None
 
 
 def _step_costs(raw: dict[str, Any]) -> StepCosts:
-    return StepCosts(tuple(raw["widths"]), tuple(raw["ms"]))
+    return StepCosts(tuple(map(int, raw["widths"])), tuple(map(float, raw["ms"])))
 
 
 def _write(path: Path, tuning: Tuning) -> None:

@@ -44,12 +44,12 @@ class Session:
     """Memory at the end."""
 
 
-def type_text(snapshot: Snapshot, text: str, model: str) -> Session:
+def type_text(snapshot: Snapshot, text: str, model: str, precision: str = "auto") -> Session:
     """One keystroke for each character."""
     after = snapshot.after.removeprefix(text)
     start = time.perf_counter()
     with LspProcess(SERVER, timeout_s=PATIENCE_S) as server:
-        server.initialize(options=OPTIONS | {"model": model})
+        server.initialize(options=OPTIONS | {"model": model, "precision": precision})
         server.wait_until(lambda: any("reason=ready" in line for line in server.log))
         ready_s = time.perf_counter() - start
         typist = Typist(server, snapshot.uri, snapshot.before + after, snapshot.cursor)
@@ -92,10 +92,11 @@ def main() -> None:
     parser.add_argument("place", type=parse_place, metavar="FILE:LINE:COL")
     parser.add_argument("text")
     parser.add_argument("--model", default=Config().model, help="default: %(default)s")
+    parser.add_argument("--precision", default=Config().precision, help="default: %(default)s")
     args = parser.parse_args()
     path, line, column = args.place
     snapshot = snapshot_of_file(path, line - 1, column - 1, LARGEST_FILE)
-    session = type_text(snapshot, args.text, args.model)
+    session = type_text(snapshot, args.text, args.model, args.precision)
     print(table(session.keys, snapshot.before.rpartition("\n")[2]))
     print(json.dumps(summary(session)))
 

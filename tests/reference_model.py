@@ -6,7 +6,7 @@ What the ONNX graph computes is compared with this. Source: the Qwen2 report (ar
 import numpy as np
 from numpy.typing import NDArray
 
-from flash_ls.artifact.graph import Weights
+from flash_ls.artifact.tensors import Weights
 from flash_ls.engine.manifest import ModelShape
 
 Array = NDArray[np.float64]
@@ -21,13 +21,17 @@ class ReferenceModel:
 
     def logits(self, tokens: list[int]) -> Array:
         """Logits [tokens, vocabulary] at every position."""
-        head = self._tensor("output.weight")
-        x = head[tokens]
+        logits: Array = self.states(tokens) @ self._tensor("output.weight").T
+        return logits
+
+    def states(self, tokens: list[int]) -> Array:
+        """What the head reads [tokens, hidden] at every position."""
+        x = self._tensor("output.weight")[tokens]
         for layer in range(self._shape.layers):
             prefix = f"blk.{layer}."
             x = x + self._attention(prefix, self._norm(prefix + "attn_norm.weight", x))
             x = x + self._feed_forward(prefix, self._norm(prefix + "ffn_norm.weight", x))
-        return self._norm("output_norm.weight", x) @ head.T
+        return self._norm("output_norm.weight", x)
 
     def _tensor(self, name: str) -> Array:
         return self._weights.rows(name, 0, self._weights.shape(name)[0]).astype(np.float64)

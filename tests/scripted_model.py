@@ -7,13 +7,15 @@ import numpy as np
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
-from flash_ls.engine.model import FloatArray
+from flash_ls.engine.head import FloatArray, IdArray, Logits
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import FORM, SHAPE
 
 
 class ScriptedModel:
     """Continues the text after the prompt's fim_middle to `whole`, then stops."""
+
+    recheck_below = 0.0
 
     def __init__(self, tokenizer: Tokenizer, whole: str) -> None:
         self._tokenizer = tokenizer
@@ -24,11 +26,22 @@ class ScriptedModel:
     def new_cache(self) -> KVCache:
         return KVCache(None, SHAPE.context)
 
-    def forward(self, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> FloatArray:
+    def forward(
+        self,
+        tokens: list[int],
+        cache: KVCache,
+        rows: int,
+        deadline: Deadline,
+        words: IdArray | None = None,
+        precise: bool = False,
+    ) -> Logits:
         deadline.check()
         cache.append(tokens)
         ends = range(len(cache.tokens) - rows + 1, len(cache.tokens) + 1)
-        return np.array([self._logits(cache.tokens[:end]) for end in ends], np.float32)
+        said = [self._logits(cache.tokens[:end]) for end in ends]
+        values = np.array(said, np.float32).reshape(rows, SHAPE.vocabulary)
+        asked = np.arange(SHAPE.vocabulary) if words is None else words
+        return Logits(asked, values[:, asked])
 
     def _logits(self, tokens: list[int]) -> FloatArray:
         middle = tokens.index(FORM.fim_middle)

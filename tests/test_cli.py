@@ -117,6 +117,7 @@ def test_the_doctor_times_a_model_and_finds_nothing_wrong(toy: str, capsys: pyte
     assert run("doctor", "--model", toy) == 0
     shown = capsys.readouterr().out
     assert "tokens/s" in shown
+    assert "fp32" in shown
     assert "Nothing is wrong." in shown
 
 

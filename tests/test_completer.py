@@ -3,19 +3,22 @@
 In the buffers `¦` is the cursor; what the model writes is put there.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flash_ls.completer import Completer, Completion
+from flash_ls.completer import Completer, Completion, load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
+from flash_ls.engine.costs import PassCosts, StepCosts
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
+from flash_ls.tuning import load_model
 from tests.scripted_model import ScriptedModel
-from tests.toy_model import FORM, write_tokenizer
+from tests.toy_model import FORM, write_artifact, write_tokenizer
 
 CONFIG = Config(prefix_tokens=300, suffix_tokens=60)
 
@@ -122,3 +125,38 @@ def test_cancelled_then_right_again(tokenizer: Tokenizer) -> None:
     with pytest.raises(Cancelled):
         desk.completer.complete(desk.snapshot, cancelled)
     assert desk.accepted() == "x = 1\n"
+
+
+# --- loaded from an artifact ---
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("toy") / "artifact"
+    write_artifact(folder)
+    return folder
+
+
+def test_a_loaded_completer_copies_where_passes_are_cheap(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x = 1\n" * 30
+    drafted = []
+    for ms in ((5.0, 5.0), (5.0, 500.0)):
+        costs = PassCosts(StepCosts((1, 16), ms))
+        monkeypatch.setattr("flash_ls.completer.load_model", lambda *given, costs=costs: (load_model(*given)[0], costs))
+        completion = load_completer(artifact, CONFIG).complete(Snapshot("a.py", "", 1, text, len(text)), Deadline())
+        assert completion.stats is not None
+        drafted.append(completion.stats.drafted_tokens)
+    assert drafted[0] > drafted[1] == 0
+
+
+def test_a_loaded_completer_keeps_as_many_prompts_as_it_may(artifact: Path) -> None:
+    texts = [f"name_{number} = {number}\n" * 24 for number in range(6)]
+    held = []
+    for megabytes in (1, 8):
+        config = replace(CONFIG, cache_mb=megabytes, prefix_tokens=360)
+        completer = load_completer(artifact, config)
+        for text in [*texts, texts[0]]:
+            completion = completer.complete(Snapshot("a.py", "", 1, text, len(text)), Deadline())
+        assert completion.stats is not None
+        held.append(completion.stats.cached_tokens > 100)
+    assert held == [False, True]

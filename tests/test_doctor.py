@@ -3,15 +3,17 @@
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flash_ls import doctor
 from flash_ls.config import Config
 from flash_ls.engine.decode import PREFILL_CHUNK
+from flash_ls.engine.head import FloatArray
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.engine.toy_drafters import WatchedModel
 from tests.scripted_model import ScriptedModel
-from tests.toy_model import write_tokenizer
+from tests.toy_model import SHAPE, write_artifact, write_tokenizer
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -19,8 +21,8 @@ Usage = namedtuple("Usage", "total used free")
 class Anything(ScriptedModel):
     """Needs no prompt."""
 
-    def _logits(self, tokens: list[int]) -> object:  # type: ignore[override]
-        return [0.0]
+    def _logits(self, tokens: list[int]) -> FloatArray:
+        return np.zeros(SHAPE.vocabulary, np.float32)
 
 
 def test_every_timed_pass_feeds_all_its_tokens(tmp_path: Path) -> None:
@@ -40,4 +42,11 @@ def test_too_little_space_for_a_build_is_told(
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free, 0, free))
     problems = doctor.examine(Config()).problems
     assert any("flash-ls model build" in problem for problem in problems)
-    assert any("A build needs 1.1 GB" in problem for problem in problems) == told
+    assert any("A build needs 1.3 GB" in problem for problem in problems) == told
+
+
+def test_a_precision_that_the_model_does_not_have_is_told(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "toy")
+    report = doctor.examine(Config(model=str(tmp_path / "toy"), precision="int4"))
+    assert any(problem.startswith("The model has no precision 'int4'") for problem in report.problems)
+    assert "precision" not in dict(report.facts)

@@ -1,9 +1,11 @@
-"""The real weights through our own graph: against an independent export, and where the answer is plain."""
+"""The real weights through our own graphs: against an independent export, and where the answer is plain."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,12 +18,15 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
+from flash_ls.engine.manifest import SHORTLIST_FILE
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "fixtures" / "reference_logits.npz"
+DEFAULT = Config().model
+PRECISIONS = ("int4", "int8", "mixed")
 
 
 @pytest.fixture(scope="module", params=catalog())
@@ -39,14 +44,19 @@ def kept(name: str, artifact: Path) -> Vocabulary:
     return find(name).kept(manifest.read(artifact).shape.vocabulary)
 
 
-@pytest.fixture(scope="module")
-def model(artifact: Path) -> OnnxModel:
-    return OnnxModel(artifact, manifest.read(artifact).shape)
+@pytest.fixture(scope="module", params=PRECISIONS)
+def precision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def completer(artifact: Path) -> Completer:
-    return load_completer(artifact, Config())
+def model(artifact: Path, precision: str) -> OnnxModel:
+    return OnnxModel(artifact, manifest.read(artifact), precision)
+
+
+@pytest.fixture(scope="module")
+def completer(artifact: Path, precision: str) -> Completer:
+    return load_completer(artifact, Config(precision=precision))
 
 
 def served(kept: Vocabulary, upstream: np.ndarray) -> list[int]:
@@ -54,22 +64,45 @@ def served(kept: Vocabulary, upstream: np.ndarray) -> list[int]:
     return [kept.served_id(token) for token in upstream.tolist()]
 
 
-def logits_of(model: OnnxModel, ids: list[int]) -> np.ndarray:
-    return model.forward(ids, model.new_cache(), len(ids), Deadline())
+class Tolerance(NamedTuple):
+    """Of differences, in standard deviations of the reference, and of how often the likeliest word is another."""
+
+    mean: float
+    most: float
+    leaders: float
+    """Of words within two nats of the likeliest, on the average."""
+    agreement: float
+
+
+EIGHT_BITS = Tolerance(mean=0.09, most=0.5, leaders=0.07, agreement=0.9)
+MEASURED = {
+    "int4": Tolerance(mean=0.16, most=0.8, leaders=0.14, agreement=0.85),
+    "int8": EIGHT_BITS,
+    "mixed": EIGHT_BITS,
+}
+"""What was measured and a quarter more. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary, index: int) -> None:
-    """The 8-bit graph against float32. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
+def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary, precision: str, index: int) -> None:
+    """Words that are not scored are passed over; the likeliest one always is."""
     with np.load(REFERENCE) as reference:
         ids, columns = served(kept, reference[f"ids.{index}"]), reference[f"columns.{index}"]
-        shared = np.isin(columns, kept.ids)
-        expected, likeliest = reference[f"logits.{index}"][:, shared], reference[f"argmax.{index}"]
-    logits = logits_of(model, ids)
-    difference = np.abs(logits[-len(expected) :, served(kept, columns[shared])] - expected)
-    assert difference.mean() < 0.03 * expected.std()
-    assert difference.max() < 0.2 * expected.std()
-    assert (kept.ids[logits.argmax(axis=1)] == likeliest).mean() > 0.9
+        expected, likeliest = reference[f"logits.{index}"], reference[f"argmax.{index}"]
+    words, values = model.forward(ids, model.new_cache(), len(ids), Deadline(), precise=True)
+    scored = np.isin(columns, kept.ids[words])
+    place = {int(word): place for place, word in enumerate(kept.ids[words])}
+    actual = values[-len(expected) :, [place[int(word)] for word in columns[scored]]]
+    expected = expected[:, scored]
+    off, leads = np.abs(actual - expected) / expected.std(), expected > expected.max(axis=1, keepdims=True) - 2
+    allowed = MEASURED[precision]
+    assert scored.sum() > 200
+    assert off.mean() < allowed.mean
+    assert off.max() < allowed.most
+    assert off[leads].mean() < allowed.leaders
+    same = kept.ids[words[values.argmax(axis=1)]] == likeliest
+    assert same.mean() > allowed.agreement
+    assert same[-len(expected) :].all()
 
 
 def test_the_tokenizer_is_the_one_of_the_checkpoint(artifact: Path, kept: Vocabulary) -> None:
@@ -97,11 +130,46 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize(("path", "buffer", "expected"), PLAIN)
-def test_a_plain_answer(completer: Completer, path: str, buffer: str, expected: str) -> None:
+def completed(completer: Completer, path: str, buffer: str) -> str:
     before, after = buffer.split("¦")
     snapshot = Snapshot(f"file:///{path}", "", 1, before + after, len(before))
-    assert completer.complete(snapshot, Deadline()).text == expected
+    return completer.complete(snapshot, Deadline()).text
+
+
+@pytest.mark.parametrize(("path", "buffer", "expected"), PLAIN)
+def test_a_plain_answer(completer: Completer, path: str, buffer: str, expected: str) -> None:
+    assert completed(completer, path, buffer) == expected
+
+
+STOCK = """class Stock:
+    def __init__(self, owner, {name}):
+        self.owner = owner
+        self.{name} ={typed}¦
+"""
+UNLISTED = ["mileage", "temperatures", "invoices", "salaries", "prices", "wages"]
+"""With a space before it each is one upstream token."""
+
+
+@pytest.mark.parametrize("name", [DEFAULT], indirect=True)
+@pytest.mark.parametrize("word", UNLISTED)
+@pytest.mark.parametrize("typed", ["", " "], ids=["before the space", "after the space"])
+def test_a_rare_name_that_the_prompt_spells_is_spelt_like_that(
+    artifact: Path, completer: Completer, word: str, typed: str
+) -> None:
+    (token,) = Tokenizer(artifact / manifest.TOKENIZER_FILE).encode(f" {word}")[0]
+    assert token not in np.load(artifact / SHORTLIST_FILE)
+    assert completed(completer, "stock.py", STOCK.format(name=word, typed=typed)) == f" {word}".removeprefix(typed)
+
+
+@pytest.mark.parametrize("name", [DEFAULT], indirect=True)
+def test_the_names_of_a_class_are_spelt_as_they_are(artifact: Path, completer: Completer) -> None:
+    (token,) = Tokenizer(artifact / manifest.TOKENIZER_FILE).encode(".balance")[0]
+    assert token not in np.load(artifact / SHORTLIST_FILE)
+    bank = (ROOT / "examples" / "bank.py").read_text(encoding="utf-8")
+    before, after = bank.split("        \n\n    def transfer")
+    said = completed(completer, "bank.py", f"{before}        ¦\n\n    def transfer{after}")
+    assert "self.balance -= amount" in said
+    assert set(re.findall(r"self\.(\w+)", said)) <= {"balance", "history", "owner"}
 
 
 def test_the_command_line_shows_the_completion_in_its_place() -> None:

@@ -4,16 +4,20 @@
 so that the way from weights to artifact can be tested without the real ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import gguf
 import numpy as np
+from numpy.typing import NDArray
 
 from flash_ls.artifact.gguf_file import tokenizer_json
-from flash_ls.artifact.graph import FloatArray, Weights, write_graph
+from flash_ls.artifact.graph import write_graphs
+from flash_ls.artifact.quantise import FloatArray
 from flash_ls.artifact.store import hash_of
+from flash_ls.artifact.tensors import Weights
 from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest, ModelShape, PromptFormat
 
 NAME = "toy"
@@ -111,14 +115,19 @@ def write_tokenizer(path: Path) -> None:
 
 
 def write_artifact(
-    folder: Path, precision: str = "fp32", shape: ModelShape = SHAPE, weights: Weights | None = None
+    folder: Path,
+    precisions: Sequence[str] = ("fp32",),
+    shape: ModelShape = SHAPE,
+    weights: Weights | None = None,
+    shortlist: NDArray[np.int64] | None = None,
+    samples: Sequence[list[int]] = (),
 ) -> ModelManifest:
     """A whole artifact in `folder`, which is made."""
     folder.mkdir(parents=True)
     write_tokenizer(folder / TOKENIZER_FILE)
-    write_graph(folder, shape, weights or ToyWeights(shape), precision, lambda label, done: None)
+    write_graphs(folder, shape, weights or ToyWeights(shape), precisions, lambda label, done: None, shortlist, samples)
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
-    described = ModelManifest(NAME, "0", "Apache-2.0", precision, shape, FORM, files)
+    described = ModelManifest(NAME, "0", "Apache-2.0", tuple(precisions), shape, FORM, files)
     described.write(folder)
     return described
 

@@ -229,7 +229,7 @@ def _writing(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        advice = "free some space (a build needs 1.1 GB), mend the permissions, or set FLASH_LS_HOME to another folder"
+        advice = "free some space (a build needs 1.3 GB), mend the permissions, or set FLASH_LS_HOME to another folder"
         raise CacheFolderError(f"Cannot write to {folder} ({error.strerror or error}); {advice}.") from error
 
 

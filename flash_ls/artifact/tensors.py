@@ -118,7 +118,7 @@ def write_tensors(
     try:
         for index in range(shape.layers):
             parts = layer(weights, index)
-            moments = calibration.moments(parts) if calibration and "int4" in forms else {}
+            moments = calibration.moments(parts) if calibration else {}
             for part in MATRICES:
                 data.add_matrix(f"{index}.{part}", parts.pop(part), forms, moments.get(part))
             vectors |= {f"{index}.{part}": array for part, array in parts.items()}

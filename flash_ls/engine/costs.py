@@ -40,7 +40,7 @@ TYPICAL = StepCosts((1, 2, 4, 8, 16), (7.4, 7.9, 10.5, 16.7, 24.3))
 
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
-RUNS = 4
+RUNS = 5
 """Of each width; the fastest counts, as only that is the machine's own and not its other work's."""
 
 
@@ -67,19 +67,19 @@ class PassCosts:
 
 def measure(model: Model) -> PassCosts:
     """Time `model` on this machine: about a second for half a billion weights."""
-    fast = _measured(model, precise=False)
-    return PassCosts(fast, _measured(model, precise=True) if model.recheck_below else None)
-
-
-def _measured(model: Model, precise: bool) -> StepCosts:
+    paths = [False, True] if model.recheck_below else [False]
     cache, deadline = model.new_cache(), Deadline()
     tokens = list(range(WIDTHS[-1]))
 
-    def once(width: int) -> float:
+    def once(width: int, precise: bool) -> float:
         del cache.tokens[:]
         start = time.perf_counter()
         model.forward(tokens[:width], cache, 1, deadline, precise=precise)
         return (time.perf_counter() - start) * 1e3
 
-    once(WIDTHS[-1])
-    return StepCosts(WIDTHS, tuple(min(once(width) for _ in range(RUNS)) for width in WIDTHS))
+    # Round by round, so that a burst of other work hits every figure alike.
+    rounds = [{(path, width): once(width, path) for path in paths for width in WIDTHS} for _ in range(RUNS)]
+    fast, *precise = (
+        StepCosts(WIDTHS, tuple(min(r[path, width] for r in rounds) for width in WIDTHS)) for path in paths
+    )
+    return PassCosts(fast, *precise)

@@ -131,12 +131,13 @@ class _Run:
         committed = self.prompt + self.output.tokens
         drafts = self.drafter.propose(committed, self._most_drafts(len(committed)))
         # The first word counts most, and what was typed stays in the cache: both are worth the precise path.
-        logits, precise = self._target(committed, drafts, precise=self.stats.target_steps == 0)
+        precise = self.stats.target_steps == 0
+        logits = self._target(committed, drafts, precise)
         accepted = 0
         for place, draft in enumerate([*drafts, None]):
             choice = _choose(logits, place)
             if choice.lead < self.model.recheck_below and not precise:
-                logits, precise = self._target(committed, drafts, precise=True)
+                precise, logits = True, self._target(committed, drafts, True)
                 choice = _choose(logits, place)
                 self.stats.precise_steps += 1
             self.output.commit(choice.token, choice.log_probability)
@@ -150,11 +151,10 @@ class _Run:
         left = self.output.params.max_tokens - len(self.output.tokens) - 1
         return 0 if self.output.pending else max(0, min(self.cache.capacity - committed, left))
 
-    def _target(self, committed: list[int], drafts: list[int], precise: bool) -> tuple[Logits, bool]:
-        """Logits after the last of `committed` and after each draft, and whether the pass was precise."""
+    def _target(self, committed: list[int], drafts: list[int], precise: bool) -> Logits:
+        """Logits after the last of `committed` and after each draft."""
         feed = self.cache.rewind_to(committed) + drafts
-        logits = self.model.forward(feed, self.cache, 1 + len(drafts), self.deadline, self.output.allowed, precise)
-        return logits, precise
+        return self.model.forward(feed, self.cache, 1 + len(drafts), self.deadline, self.output.allowed, precise)
 
     def _count(self, drafted: int, judged: int, accepted: int) -> None:
         self.drafter.verified(judged, accepted)

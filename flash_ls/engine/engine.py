@@ -29,33 +29,30 @@ class Engine:
 
     def generate(self, prompt: list[int], params: GenerationParams, deadline: Deadline) -> Generation:
         """Continue `prompt`. Raises `Cancelled` and `ModelError`; the engine stays usable."""
-        cache = self._slot_for(prompt)
+        cache = self._slot_for(prompt, len(prompt) + params.max_tokens)
         return generate(self._model, self.tokenizer, cache, prompt, params, self._drafter, deadline)
 
     def warm(self, prompt: list[int], deadline: Deadline) -> None:
         """Bring `prompt` into the cache for a request that may come. Raises `Cancelled`; what was done is kept."""
-        prefill(self._model, self._slot_for(prompt), prompt, deadline, leave=1)
+        prefill(self._model, self._slot_for(prompt, len(prompt)), prompt, deadline, leave=1)
 
-    def _slot_for(self, prompt: list[int]) -> KVCache:
-        """The slot that shares most with the prompt, if that is most of either; else a new one or the oldest."""
+    def _slot_for(self, prompt: list[int], rows: int) -> KVCache:
+        """The slot that shares most with the prompt, if that is most of either, else another; it may fill `rows`."""
         best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt), default=None)
         if best is None or 2 * common_prefix(best.tokens, prompt) < min(len(best.tokens), len(prompt)):
-            best = self._spare_slot(len(prompt))
-        self._slots = [*(slot for slot in self._slots if slot is not best), best]
+            best = next((slot for slot in self._slots if not slot.tokens), None)  # left by a request cancelled at once
+        others = [slot for slot in self._slots if slot is not best]
+        best = self._make_room(others, best or self._model.new_cache(), rows, spare=best is None)
+        self._slots = [*others, best]
         return best
 
-    def _spare_slot(self, tokens: int) -> KVCache:
-        """A slot for a prompt of `tokens`: one that a request cancelled at once has left empty, or a new one.
+    def _make_room(self, others: list[KVCache], slot: KVCache, rows: int, spare: bool) -> KVCache:
+        """Give up the oldest of `others` until all fit under the cap; a `spare` slot is then the last one given up."""
+        while others and not self._fits(others, slot, rows):
+            oldest = others.pop(0)
+            slot = oldest if spare else slot
+        return slot
 
-        Where that would be more than the cap, the oldest slots are given up, and the last of them is used again.
-        """
-        if empty := next((slot for slot in self._slots if not slot.tokens), None):
-            return empty
-        spare = self._model.new_cache()
-        while self._slots and not self._has_room(spare, tokens):
-            spare = self._slots.pop(0)
-        return spare
-
-    def _has_room(self, spare: KVCache, tokens: int) -> bool:
-        taken = max(spare.bytes, tokens * spare.row_bytes) + sum(slot.bytes for slot in self._slots)
-        return len(self._slots) < MOST_SLOTS and taken <= self._cap
+    def _fits(self, others: list[KVCache], slot: KVCache, rows: int) -> bool:
+        taken = max(slot.bytes, rows * slot.row_bytes) + sum(other.bytes for other in others)
+        return len(others) < MOST_SLOTS and taken <= self._cap

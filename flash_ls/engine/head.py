@@ -46,24 +46,28 @@ class Head:
         self._place[self._shortlist] = np.arange(len(self._shortlist))
 
     def logits(self, listed: FloatArray, states: FloatArray, prompt: list[int], words: IdArray | None) -> Logits:
-        """Logits of `words`, by default of the shortlist and of what stands in `prompt`.
+        """Logits of `words`, by default of the shortlist and of what stands in `prompt`, whose words go first.
 
         `listed` [rows, shortlist] is what the graph says, `states` [rows, hidden] is what it says it of.
         """
-        asked = np.unique(prompt) if words is None else words
-        places = self._place[asked]
-        others = asked[places < 0][:MOST_OTHERS]
-        if words is None:
-            ids, values = self._shortlist, listed
-        else:
+        others = self._unlisted(np.array(prompt))
+        ids, values = self._shortlist, listed
+        if words is not None:
+            places = self._place[words]
             ids, values = words[places >= 0], listed[:, places[places >= 0]]
-        if len(others):
+            allowed = self._unlisted(words)
+            others = np.concatenate([np.intersect1d(others, allowed), np.setdiff1d(allowed, others)])
+        if len(others := others[:MOST_OTHERS]):
             ids = np.concatenate([ids, others])
             values = np.concatenate([values, states @ self.embedding.rows(others).T], axis=1)
         for row, state in zip(values, states, strict=True):
             leaders = _leaders(row)
             row[leaders] = self.embedding.rows(ids[leaders]) @ state
         return Logits(ids, values)
+
+    def _unlisted(self, tokens: IdArray) -> IdArray:
+        """Those that are not on the shortlist, each once, in ascending order."""
+        return np.unique(tokens[self._place[tokens] < 0])
 
 
 def _leaders(row: FloatArray) -> NDArray[np.intp]:

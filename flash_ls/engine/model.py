@@ -18,8 +18,6 @@ from flash_ls.errors import ModelError
 CPU = "CPUExecutionProvider"
 RECHECK_BELOW = 0.7
 """Of a mixed graph; in nats: two words this close are told apart by 8 bits, not by 4."""
-PRECISE_FROM = 12
-"""Where nothing has been measured."""
 # What ONNX Runtime raises for a failed or terminated run; it has no common base below RuntimeError and Exception.
 _STATE = ort.capi.onnxruntime_pybind11_state
 _RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)
@@ -46,8 +44,12 @@ class Model(Protocol):
     ) -> Logits:
         """Extend `cache` by `tokens`; the logits of the last `rows` of them, of `words` or by default of likely words.
 
-        Raises `Cancelled`, leaving `cache` as it was.
+        The last `rows` - 1 tokens are drafts: they are not yet words of the prompt. `precise` takes the path of more
+        bits where there are two. Raises `Cancelled`, leaving `cache` as it was.
         """
+
+
+VERSION = str(ort.__version__)
 
 
 def available_providers() -> list[str]:
@@ -71,17 +73,17 @@ class OnnxModel:
         self._shape = described.shape
         self.precision = precision
         self.recheck_below = RECHECK_BELOW if precision == "mixed" else 0.0
-        self.precise_from = PRECISE_FROM
-        """Tokens from which on a pass of a mixed graph takes the precise path in any case."""
+        self.precise_from = described.shape.context + 1
+        """Tokens from which on a pass takes the precise path in any case: none until it is known to be no slower."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or default_threads()
-        options.enable_cpu_mem_arena = False
+        options.enable_cpu_mem_arena = precision != "int4"  # 12 MB that those who want the least memory can spare
         options.log_severity_level = 4  # errors arrive as exceptions; stderr is for the log
         try:
             self._session = ort.InferenceSession(folder / graph_file(precision), options, providers=[provider])
             self._inputs = {value.name for value in self._session.get_inputs()}
             self._head = Head(folder)
-        except (*_LOAD_ERRORS, OSError) as error:
+        except (*_LOAD_ERRORS, OSError, EOFError, ValueError) as error:
             raise ModelError(f"ONNX Runtime cannot load {folder}; run `flash-ls model build` ({error}).") from error
 
     def new_cache(self) -> KVCache:
@@ -111,7 +113,8 @@ class OnnxModel:
         buffers.precise[...] = precise or len(tokens) >= self.precise_from
         self._run(buffers.binding, deadline)
         cache.append(tokens)
-        return self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], cache.tokens, words)
+        certain = cache.tokens[: len(cache.tokens) - max(0, rows - 1)]
+        return self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], certain, words)
 
     def _run(self, binding: ort.IOBinding, deadline: Deadline) -> None:
         options = ort.RunOptions()

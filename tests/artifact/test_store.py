@@ -22,6 +22,14 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
+from flash_ls.engine.manifest import (
+    DATA_FILE,
+    EMBEDDING_FILE,
+    SCALES_FILE,
+    SHORTLIST_FILE,
+    TOKENIZER_FILE,
+    graph_file,
+)
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import (
@@ -39,7 +47,13 @@ from tests.reference_model import ReferenceModel
 from tests.toy_model import FORM, NAME, SHAPE, write_gguf, write_tokenizer
 
 ROOT = Path(__file__).parents[2]
-FILES = ["manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json"]
+PRECISIONS = ("int4", "int8", "mixed")
+FILES = sorted(
+    [
+        *(graph_file(precision) for precision in PRECISIONS),
+        *(manifest.FILE_NAME, DATA_FILE, TOKENIZER_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE),
+    ]
+)
 
 
 def built(entry: CatalogEntry) -> Path:
@@ -69,10 +83,12 @@ def test_what_is_built_computes_what_the_upstream_weights_say(entry: CatalogEntr
     assert described.prompt == FORM
     assert described.shape == upstream.model_shape()
     tokens = Tokenizer(folder / manifest.TOKENIZER_FILE).encode("def f(self):\n    return self")[0]
-    model = OnnxModel(folder, described.shape, threads=1)
-    logits = model.forward(tokens, model.new_cache(), len(tokens), Deadline())
+    assert described.precisions == PRECISIONS
     expected = ReferenceModel(SHAPE, upstream).logits(tokens)
-    assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.99
+    for precision, agreement in (("int8", 0.99), ("mixed", 0.98), ("int4", 0.9)):
+        model = OnnxModel(folder, described, precision, threads=1)
+        logits = model.forward(tokens, model.new_cache(), len(tokens), Deadline(), precise=True).values
+        assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > agreement
 
 
 def test_the_tokenizer_of_the_upstream_file_is_kept(entry: CatalogEntry, tmp_path: Path) -> None:
@@ -94,8 +110,8 @@ def test_a_folder_is_a_model_too(entry: CatalogEntry, offer: Offer, weights: Pat
     steps = Steps()
     assert store.ensure(str(folder), steps) == folder
     assert not steps.built
-    (folder / "model.onnx").write_bytes(b"")
-    with pytest.raises(CorruptFile, match=r"model\.onnx has 0 bytes"):
+    (folder / "int8.onnx").write_bytes(b"")
+    with pytest.raises(CorruptFile, match=r"int8\.onnx has 0 bytes"):
         store.ensure(str(folder), steps)
 
 
@@ -153,7 +169,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
         pytest.param(edited(lambda raw: raw.update(files={})), id="no file is checked"),
         pytest.param(edited(lambda raw: raw["shape"].pop("layers")), id="no number of layers"),
         pytest.param(edited(lambda raw: raw["shape"].update(layers="two")), id="a number in words"),
-        pytest.param(edited(lambda raw: raw["files"]["model.onnx"].update(bytes="9")), id="a size in quotes"),
+        pytest.param(edited(lambda raw: raw["files"]["int8.onnx"].update(bytes="9")), id="a size in quotes"),
         pytest.param(edited(lambda raw: raw["prompt"].update(stop_ids=7)), id="one stop id, no list"),
         pytest.param(edited(lambda raw: raw.update(colour="red")), id="an unknown key"),
     ],
@@ -239,12 +255,12 @@ def test_a_failed_rebuild_keeps_the_old_artifact(entry: CatalogEntry) -> None:
     store.verify(folder, Steps())
 
 
-@pytest.mark.parametrize("file", ["toy.gguf", "model.onnx.data"])
+@pytest.mark.parametrize("file", ["toy.gguf", DATA_FILE])
 def test_no_space_is_one_sentence_and_leaves_nothing(entry: CatalogEntry, weights: Path, file: str) -> None:
     limit = weights.stat().st_size // 2
-    if file == "model.onnx.data":  # with the weights there already, it is the first file that does not fit
+    if file == DATA_FILE:  # with the weights there already, it is the first file that does not fit
         store.fetch(entry, Steps())
-    process = start_build(weights, "--file-limit", str(limit // 4 if file == "model.onnx.data" else limit))
+    process = start_build(weights, "--file-limit", str(limit // 4 if file == DATA_FILE else limit))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
     assert errors.startswith("CacheFolderError: Cannot write to ")

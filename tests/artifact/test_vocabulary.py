@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from flash_ls.artifact.catalog import catalog
 from flash_ls.artifact.gguf_file import GgufFile
-from flash_ls.artifact.graph import write_graph
 from flash_ls.artifact.vocabulary import Vocabulary, whole
 from flash_ls.deadline import Deadline
+from flash_ls.engine.head import FloatArray
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.artifact.toy_build import toy_entry
-from tests.toy_model import FORM, SHAPE, write_gguf
+from tests.toy_model import FORM, SHAPE, write_artifact, write_gguf
 
 FEWER = Vocabulary(np.array([*range(258), *range(262, 266), *range(FORM.stop_ids[0], SHAPE.vocabulary)]))
 """All bytes, some words with all that they are merged from, and the special tokens of the toy."""
@@ -36,13 +36,13 @@ def tokenizer(weights: Path) -> Tokenizer:
     return Tokenizer(path)
 
 
-def logits(weights: Path, folder: Path, kept: Vocabulary) -> np.ndarray:
+def logits(weights: Path, folder: Path, kept: Vocabulary) -> FloatArray:
     """What the model built with these words says after each of the bytes."""
-    folder.mkdir()
     upstream = GgufFile(weights, lambda words: kept)
-    write_graph(folder, upstream.model_shape(), upstream, "fp32", lambda label, done: None)
-    model = OnnxModel(folder, upstream.model_shape())
-    return model.forward([kept.served_id(byte) for byte in BYTES], model.new_cache(), len(BYTES), Deadline())
+    described = write_artifact(folder, shape=upstream.model_shape(), weights=upstream)
+    model = OnnxModel(folder, described, "fp32", threads=1)
+    served = [kept.served_id(byte) for byte in BYTES]
+    return model.forward(served, model.new_cache(), len(BYTES), Deadline()).values
 
 
 def test_kept_words_are_as_likely_as_before(weights: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_common_prefix_is_the_longest(left: list[int], right: list[int]) -> None
 
 @given(Tokens, Tokens.filter(bool))
 def test_rewinding_keeps_all_that_agrees_and_returns_the_rest(held: list[int], wanted: list[int]) -> None:
-    cache = KVCache(None, 64, list(held))
+    cache = KVCache(None, 64, tokens=list(held))
     feed = cache.rewind_to(wanted)
     assert cache.tokens + feed == wanted
     assert feed, "the last token is always fed: its logits are wanted"
@@ -29,13 +29,13 @@ def test_rewinding_keeps_all_that_agrees_and_returns_the_rest(held: list[int], w
 
 @given(Tokens, Tokens.filter(bool))
 def test_rewinding_twice_is_rewinding_once(held: list[int], wanted: list[int]) -> None:
-    cache = KVCache(None, 64, list(held))
+    cache = KVCache(None, 64, tokens=list(held))
     assert cache.rewind_to(wanted) == cache.rewind_to(wanted)
 
 
 @given(Tokens, Tokens.filter(bool))
 def test_feeding_what_was_returned_makes_the_cache_hold_the_tokens(held: list[int], wanted: list[int]) -> None:
-    cache = KVCache(None, 64, list(held))
+    cache = KVCache(None, 64, tokens=list(held))
     cache.append(cache.rewind_to(wanted))
     assert cache.tokens == wanted
 
@@ -50,7 +50,7 @@ def test_the_callers_list_is_not_kept(wanted: list[int]) -> None:
 
 
 def test_more_than_fits_is_a_fault_of_the_caller() -> None:
-    cache = KVCache(None, 4, [1, 2, 3])
+    cache = KVCache(None, 4, tokens=[1, 2, 3])
     cache.append([4])
     with pytest.raises(AssertionError):
         cache.append([5])

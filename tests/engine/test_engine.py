@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flash_ls.deadline import Deadline
+from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import Generation, GenerationParams
-from flash_ls.engine.engine import SLOTS, Engine
+from flash_ls.engine.engine import MOST_SLOTS, Engine
 from flash_ls.engine.model import Model, OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, ModelError
@@ -130,16 +131,16 @@ def cached(engine: Engine, prompt: list[int]) -> int:
 
 def test_files_edited_in_turns_keep_their_slots(model: OnnxModel, tokenizer: Tokenizer) -> None:
     engine = Engine(model, tokenizer)
-    assert [cached(engine, file(number)) for number in range(SLOTS)] == [0] * SLOTS
+    assert [cached(engine, file(number)) for number in range(MOST_SLOTS)] == [0] * MOST_SLOTS
     for _ in range(2):
-        assert [cached(engine, file(number)) for number in range(SLOTS)] == [61] * SLOTS
+        assert [cached(engine, file(number)) for number in range(MOST_SLOTS)] == [61] * MOST_SLOTS
 
 
 def test_the_least_recently_used_slot_is_given_up(model: OnnxModel, tokenizer: Tokenizer) -> None:
     engine = Engine(model, tokenizer)
-    for number in [*range(SLOTS), 0]:
+    for number in [*range(MOST_SLOTS), 0]:
         ask(engine, file(number))
-    assert cached(engine, file(SLOTS)) <= len(STUB), "it takes the slot of file 1"
+    assert cached(engine, file(MOST_SLOTS)) <= len(STUB), "it takes the slot of file 1"
     assert cached(engine, file(0)) == 61
     assert cached(engine, file(2)) == 61
     assert cached(engine, file(1)) <= len(STUB)
@@ -155,9 +156,122 @@ def test_a_shared_beginning_does_not_take_another_files_slot(model: OnnxModel, t
 def test_requests_cancelled_before_any_pass_take_no_slot(model: OnnxModel, tokenizer: Tokenizer) -> None:
     engine = Engine(model, tokenizer)
     ask(engine, file(0))
-    for number in range(1, 2 * SLOTS):
+    for number in range(1, 2 * MOST_SLOTS):
         deadline = Deadline()
         deadline.cancel()
         with pytest.raises(Cancelled):
             engine.generate(file(number), PARAMS, deadline)
     assert cached(engine, file(0)) == 61
+
+
+# --- the memory cap ---
+
+CAP_MB, FIT = 1, 3
+"""A megabyte is 1024 rows of the toy, three of these files with their answers."""
+
+
+def long_file(number: int, length: int = 300) -> list[int]:
+    return tokens_of(200 + number, length)
+
+
+def taken(engine: Engine) -> int:
+    """Bytes of all slots."""
+    return sum(slot.bytes for slot in engine._slots)
+
+
+def test_bytes_are_those_of_the_rows_ever_filled(model: OnnxModel) -> None:
+    cache = model.new_cache()
+    assert cache.bytes == 0
+    model.forward(long_file(0), cache, 0, Deadline())
+    model.forward(cache.rewind_to(long_file(0, 5)), cache, 0, Deadline())
+    assert cache.row_bytes == 2 * SHAPE.layers * SHAPE.kv_heads * SHAPE.head_size * 4
+    assert cache.bytes == 300 * cache.row_bytes
+
+
+def test_files_that_fit_keep_their_slots(model: OnnxModel, tokenizer: Tokenizer) -> None:
+    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    for _ in range(2):
+        found = [cached(engine, long_file(number)) for number in range(FIT)]
+    assert found == [299] * FIT
+
+
+def test_where_the_next_does_not_fit_the_least_recently_used_is_given_up(
+    model: OnnxModel, tokenizer: Tokenizer
+) -> None:
+    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    for number in [*range(FIT), 0]:
+        ask(engine, long_file(number))
+    assert cached(engine, long_file(FIT)) == 0, "it takes the slot of file 1"
+    assert [cached(engine, long_file(number)) for number in (0, 2, FIT)] == [299] * 3
+    assert cached(engine, long_file(1)) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_slots_of_any_files_stay_under_the_cap(model: OnnxModel, tokenizer: Tokenizer, seed: int) -> None:
+    """But for the answer, which is not known beforehand."""
+    chance, answer = random.Random(seed), PARAMS.max_tokens * model.new_cache().row_bytes
+    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    for number in range(20):
+        ask(engine, long_file(number, chance.randint(20, 300)))
+        assert taken(engine) <= (CAP_MB << 20) + answer
+
+
+@pytest.mark.parametrize(
+    "lengths", [pytest.param([100, 300], id="files that grow"), pytest.param([336], id="answers beside the prompts")]
+)
+def test_slots_that_grow_stay_under_the_cap(model: OnnxModel, tokenizer: Tokenizer, lengths: list[int]) -> None:
+    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    for length in lengths:
+        for number in range(4):
+            ask(engine, long_file(number, length))
+            assert taken(engine) <= CAP_MB << 20
+
+
+def test_the_buffers_of_a_slot_given_up_are_used_again(model: OnnxModel, tokenizer: Tokenizer) -> None:
+    watched = WatchedModel(model)
+    engine = Engine(watched, tokenizer, cache_mb=CAP_MB)
+    for number in range(4 * FIT):
+        prompt = long_file(number)
+        assert ask(engine, prompt).tokens == answer_of_a_new_engine(model, tokenizer, prompt)
+    assert len({id(cache.buffers) for cache in watched.caches}) == FIT
+
+
+class Heavy(WatchedModel):
+    """A model whose rows are large: 64 are a megabyte."""
+
+    def new_cache(self) -> KVCache:
+        cache = super().new_cache()
+        cache.row_bytes = 1 << 14
+        return cache
+
+
+def test_a_prompt_beyond_the_cap_is_answered_in_the_only_slot(model: OnnxModel, tokenizer: Tokenizer) -> None:
+    engine = Engine(Heavy(model), tokenizer, cache_mb=CAP_MB)
+    for number in range(3):
+        prompt = long_file(number)
+        assert ask(engine, prompt).tokens == answer_of_a_new_engine(model, tokenizer, prompt)
+    assert len(engine._slots) == 1
+    assert cached(engine, long_file(2)) == 299
+
+
+# --- reading ahead ---
+
+
+def test_what_was_read_ahead_is_not_read_again(model: OnnxModel, tokenizer: Tokenizer) -> None:
+    engine = Engine(model, tokenizer)
+    engine.warm(PROMPT, Deadline())
+    answer = ask(engine, PROMPT)
+    assert answer.stats.cached_tokens == len(PROMPT) - 1
+    assert answer.tokens == answer_of_a_new_engine(model, tokenizer, PROMPT)
+
+
+@pytest.mark.parametrize("number", range(1, 4))
+def test_reading_ahead_that_is_cancelled_keeps_what_it_has_read(
+    model: OnnxModel, tokenizer: Tokenizer, number: int
+) -> None:
+    deadline = Deadline()
+    watched = WatchedModel(model, after=lambda reached: deadline.cancel() if reached == number else None)
+    engine = Engine(watched, tokenizer)
+    with pytest.raises(Cancelled):
+        engine.warm(PROMPT, deadline)
+    assert ask(engine, PROMPT).stats.cached_tokens == sum(watched.widths[:number])

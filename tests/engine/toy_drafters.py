@@ -7,7 +7,8 @@ import numpy as np
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.drafter import Drafter
-from flash_ls.engine.model import FloatArray, Model
+from flash_ls.engine.head import IdArray, Logits
+from flash_ls.engine.model import Model
 from tests.toy_model import SHAPE
 
 
@@ -18,11 +19,14 @@ class Oracle:
         """`answer` begins with the prompt."""
         self._answer, self._width, self._wrong = answer, width, wrong
 
-    def propose(self, tokens: list[int]) -> list[int]:
+    def propose(self, tokens: list[int], most: int) -> list[int]:
         assert tokens == self._answer[: len(tokens)]
-        drafts = self._answer[len(tokens) : len(tokens) + self._width]
+        drafts = self._answer[len(tokens) : len(tokens) + min(self._width, most)]
         right = max(0, len(drafts) - self._wrong)
         return drafts[:right] + [(token + 1) % SHAPE.vocabulary for token in drafts[right:]]
+
+    def verified(self, drafted: int, accepted: int) -> None:
+        pass
 
 
 class Guesser:
@@ -31,8 +35,26 @@ class Guesser:
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
 
-    def propose(self, tokens: list[int]) -> list[int]:
-        return [int(token) for token in self._random.integers(0, SHAPE.vocabulary, self._random.integers(0, 8))]
+    def propose(self, tokens: list[int], most: int) -> list[int]:
+        drafts = self._random.integers(0, SHAPE.vocabulary, self._random.integers(0, 8))
+        return [int(token) for token in drafts[:most]]
+
+    def verified(self, drafted: int, accepted: int) -> None:
+        pass
+
+
+class Equal:
+    """Guesses one token: what another model would say."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def propose(self, tokens: list[int], most: int) -> list[int]:
+        words, values = self._model.forward(tokens, self._model.new_cache(), 1, Deadline())
+        return [int(words[values[0].argmax()])][:most]
+
+    def verified(self, drafted: int, accepted: int) -> None:
+        pass
 
 
 DRAFTERS: dict[str, Callable[[list[int]], Drafter]] = {
@@ -45,7 +67,7 @@ DRAFTERS: dict[str, Callable[[list[int]], Drafter]] = {
 
 
 class WatchedModel:
-    """A model that calls `before(n)` and `after(n)` around its n-th pass, counted from 1, and keeps the widths fed."""
+    """A model that calls `before(n)` and `after(n)` around its n-th pass, counted from 1, and notes what was asked."""
 
     def __init__(
         self,
@@ -54,14 +76,32 @@ class WatchedModel:
         after: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._model, self._before, self._after = model, before, after
+        self.recheck_below = model.recheck_below
         self.widths: list[int] = []
+        self.precise: list[bool] = []
+        self.words: list[IdArray | None] = []
+        self.held: list[int] = []
+        """How many tokens the cache held before each pass."""
+        self.caches: list[KVCache] = []
 
     def new_cache(self) -> KVCache:
         return self._model.new_cache()
 
-    def forward(self, tokens: list[int], cache: KVCache, rows: int, deadline: Deadline) -> FloatArray:
+    def forward(
+        self,
+        tokens: list[int],
+        cache: KVCache,
+        rows: int,
+        deadline: Deadline,
+        words: IdArray | None = None,
+        precise: bool = False,
+    ) -> Logits:
         self.widths.append(len(tokens))
+        self.precise.append(precise)
+        self.words.append(words)
+        self.held.append(len(cache.tokens))
+        self.caches.append(cache)
         self._before(len(self.widths))
-        logits = self._model.forward(tokens, cache, rows, deadline)
+        logits = self._model.forward(tokens, cache, rows, deadline, words, precise)
         self._after(len(self.widths))
         return logits

@@ -1,0 +1,17 @@
+"""What holds for all tests."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # some tests import ONNX Runtime before the package
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the module's own; the user's is for the tests of the real model alone, which is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("model") is None:
+            patch.setenv("FLASH_LS_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
