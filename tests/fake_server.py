@@ -34,6 +34,11 @@ class FakeCompleter:
         end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in line else 0)
         return Completion(text, snapshot.cursor, end, "stop", GenerationStats(prompt_tokens=7, cached_tokens=3))
 
+    def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
+        say(f"reads to {snapshot.cursor}")
+        if "SLOWLY" in snapshot.before:
+            _work(deadline)
+
     def _text(self, line: str, snapshot: Snapshot) -> str:
         if "SETTINGS" in line:
             return f"{self.config.model} {self.config.budget_ms}"

@@ -112,6 +112,14 @@ def test_silence_costs_no_model_call(buffer: str, setting: dict[str, bool], reas
     assert Desk(tokenizer, buffer, "more\n", "a.py", CONFIG).complete().text
 
 
+def test_what_was_read_ahead_is_in_the_cache(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "def f():\n    ret¦\n", "urn 1\n", "a.py", CONFIG)
+    desk.completer.warm(desk.snapshot, Deadline())
+    stats = desk.complete().stats
+    assert stats is not None
+    assert stats.cached_tokens == stats.prompt_tokens - 1
+
+
 def test_a_limit_leaves_whole_lines(tokenizer: Tokenizer) -> None:
     config = Config(prefix_tokens=300, suffix_tokens=60, max_block_tokens=12)
     completion = Desk(tokenizer, "def f():\n    ¦\n", "a = 1\n    bcdefghijk = 2\n", "a.py", config).complete()

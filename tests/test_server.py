@@ -363,6 +363,34 @@ def test_leaving_stops_a_build(leave: str) -> None:
     assert logged(client, "fake: build stopped") == 1
 
 
+def pasted(client: LspProcess, text: str) -> str:
+    """The URI of a document whose second line has just become `text`."""
+    uri = opened(client, "first\n\nlast")
+    client.change(uri, 2, [{"range": span(1, 0, 0), "text": text}])
+    return uri
+
+
+def test_text_that_changes_without_a_request_is_read_ahead_to_where_it_changed(client: LspProcess) -> None:
+    pasted(client, "one, two, three")
+    await_log(client, f"fake: reads to {len('first') + 1 + len('one, two, three')}")
+
+
+def test_a_request_stops_the_reading_ahead(client: LspProcess) -> None:
+    cancelled = logged(client, "fake: cancelled")
+    pasted(client, "SLOWLY and some more")
+    await_log(client, f"fake: reads to {len('first') + 1 + len('SLOWLY and some more')}")
+    uri = opened(client, "x")
+    assert client.inline(uri, 0, 1) == item("x|", 0, 1, 1)
+    await_log(client, "fake: cancelled", cancelled + 1)
+
+
+def test_somebody_who_types_on_is_not_read_ahead(client: LspProcess) -> None:
+    uri = pasted(client, "a")
+    client.change(uri, 3, [{"range": span(1, 1, 1), "text": "bcdefghi"}])
+    await_log(client, "fake: reads to 15")
+    assert logged(client, "fake: reads to 7") == 0
+
+
 @pytest.mark.parametrize("work", ["BUSY", "STUBBORN"])
 def test_end_of_input_ends_a_busy_server(work: str) -> None:
     client = loaded(start("ready"))
