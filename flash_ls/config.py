@@ -20,7 +20,7 @@ class Config:
     model: str = "qwen2.5-coder-0.5b"
     """A name from `flash-ls model list`, or the path of an artifact folder."""
     precision: str = "auto"
-    """int4 (least memory), int8 (most exact), mixed (both, fastest), or auto: what suits the machine."""
+    """int4 (least memory), int8 (most exact), mixed (both: quickest words), or auto: what suits the machine."""
     threads: int = 0
     """Threads of one forward pass; 0 lets the machine decide."""
     cache_mb: int = 48

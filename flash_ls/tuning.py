@@ -43,11 +43,9 @@ class Tuning:
 def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[OnnxModel, PassCosts]:
     """The model in the precision that suits, and its costs. Raises `ModelError` and `ConfigError`."""
     precision = choose_precision(config.precision, described.precisions, memory_bytes())
-    if config.precision == "auto" and "int4" in described.precisions and not integers_are_exact():
-        precision = "int4"
     tuning = _tuning(folder, described, precision, config.threads)
-    auto = config.precision == "auto" and precision == "mixed" and "int8" in described.precisions
-    if auto and not four_bits_pay(tuning.costs):
+    free = config.precision == "auto" and precision == "mixed" and "int8" in described.precisions
+    if free and not four_bits_pay(tuning.costs):
         precision = "int8"
         tuning = _tuning(folder, described, precision, config.threads)
     model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
@@ -73,12 +71,13 @@ def _tuning(folder: Path, described: ModelManifest, precision: str, threads: int
 
 
 def choose_precision(wanted: str, offered: Sequence[str], memory: int) -> str:
-    """The precision asked for, or with `auto` the one that a machine with `memory` bytes can afford.
+    """The precision asked for, or with `auto` the one that this machine with `memory` bytes can run well.
 
     Raises `ConfigError` when the model does not have it.
     """
     if wanted == "auto":
-        order = ["int4", "mixed", "int8"] if memory < SMALL_MACHINE else ["mixed", "int4", "int8"]
+        weak = memory < SMALL_MACHINE or not integers_are_exact()
+        order = ["int4", "mixed", "int8"] if weak else ["mixed", "int8", "int4"]
         return next((precision for precision in order if precision in offered), offered[0])
     if wanted not in offered:
         choice = ", ".join(["auto", *offered])

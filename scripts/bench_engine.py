@@ -65,8 +65,8 @@ from flash_ls.tuning import load_model
 from scripts.eval import BENCH, Case, load_cases, spread
 from scripts.type_along import type_text
 
-PEER, DEFAULT = "llama.cpp", "mixed"
-"""The system compared with, and the precision that stands for ours in single figures."""
+PEER = "llama.cpp"
+"""The system compared with."""
 PAST = 512
 """Tokens in the cache before a step."""
 WIDTHS = {"decode": 1, "verify2": 2, "verify4": 4, "verify8": 8, "verify16": 16}
@@ -92,7 +92,7 @@ CANCELLED_TOKENS, DECODE_S = 1500, 0.5
 UNENDING = GenerationParams(max_tokens=300, stop_ids=frozenset())
 
 
-LOOKS = {"int4": ("#0072b2", "o"), "int8": ("#d55e00", "s"), DEFAULT: ("#009e73", "D"), PEER: ("#666666", "^")}
+LOOKS = {"int4": ("#0072b2", "o"), "int8": ("#d55e00", "s"), "mixed": ("#009e73", "D"), PEER: ("#666666", "^")}
 """Colour and marker in the plot."""
 TICKS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -170,8 +170,8 @@ class Results:
 
     load_average: float
     """Of the minute before: what else the machine does."""
-    default_precision: str
-    """What `auto` means on this machine."""
+    precision: str
+    """The one that single figures are of: what `auto` means on this machine, if that is among those compared."""
     samples: Samples
     floor: Floor
     processes: dict[str, Process]
@@ -546,11 +546,6 @@ def cpu_s_per_million(samples: Mapping[str, Sequence[Sample]]) -> dict[str, floa
     return {name: round(medians[name] / size * 1e3) for name, size in sizes.items()}
 
 
-def chosen(names: Mapping[str, object]) -> str:
-    """The precision that stands for the engine."""
-    return DEFAULT if DEFAULT in names else next(iter(names))
-
-
 def ratio_to_peer(samples: Samples, precision: str) -> dict[str, float | None]:
     """The peer's median over that of our `precision`: above 1 ours is faster."""
     ours, peer = samples[precision], samples.get(PEER)
@@ -566,14 +561,14 @@ def summary(results: Results) -> dict[str, Any]:
     samples, processes = results.samples, results.processes
     int4 = samples.get("int4")
     return {
-        "ratio_to_peer": ratio_to_peer(samples, chosen(samples)),
+        "ratio_to_peer": ratio_to_peer(samples, results.precision),
         "ratio_to_peer_by_precision": {name: ratio_to_peer(samples, name) for name in samples if name != PEER},
-        "default_precision": results.default_precision,
+        "precision": results.precision,
         "floor_ratio": round(median_ms(int4["decode"]) / results.floor.ms, 3) if int4 else None,
         "rss_mb": round(results.server_rss_mb),
         "speculation": speculation_summary(results.outcomes),
         "cancel_ms": cancel_summary(results.cancels),
-        "idle_cpu_s": processes[chosen(processes)].idle_cpu_s,
+        "idle_cpu_s": processes[results.precision].idle_cpu_s,
         "load_average_before": round(results.load_average, 2),
         "floor": floor_summary(results.floor),
         "processes": {name: process._asdict() for name, process in processes.items()},
@@ -664,10 +659,12 @@ def measure(args: argparse.Namespace, gguf: Path | None) -> Results:
     before = measure_bandwidth(threads)
     samples = compare(contenders, args.repeat)
     best = Bandwidth(*map(max, before, measure_bandwidth(threads)))
-    model, costs = models[chosen(models)]
+    default = load_model(folder, described, Config(model=args.model))[0].precision
+    precision = default if default in models else next(iter(models))
+    model, costs = models[precision]
     return Results(
         load_average,
-        load_model(folder, described, Config())[0].precision,
+        precision,
         samples,
         Floor(best, weight_bytes(folder / graph_file("int4"))),
         measure_processes(list(contenders), folder, gguf, args.processes, args.idle),
@@ -687,7 +684,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer", choices=[PEER], help="also time this system")
     parser.add_argument("--gguf", type=Path, help="upstream weights for the peer (default: those of the model)")
     parser.add_argument("--model", default=Config().model, help="default: %(default)s")
-    parser.add_argument("--precisions", type=lambda names: names.split(","), default=["int4", "int8", DEFAULT])
+    parser.add_argument("--precisions", type=lambda names: names.split(","), default=["int4", "int8", "mixed"])
     parser.add_argument("--repeat", type=int, default=12, help="turns of each measure (default: %(default)s)")
     parser.add_argument("--cases", type=int, help="only N cases of speculation, spread evenly")
     parser.add_argument("--cancels", type=int, default=40, help="of each kind (default: %(default)s)")

@@ -41,7 +41,8 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import prefill
-from flash_ls.engine.head import FloatArray, IdArray, Logits
+from flash_ls.engine.embedding import FloatArray
+from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest, graph_file
 from flash_ls.engine.model import Model, OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
@@ -154,7 +155,7 @@ def loss(row: FloatArray, place: int) -> float:
 
 def score_token(token: int, allowed: IdArray | None, reference: FloatArray, served: Served) -> Score:
     """Compare one row of float32's logits [vocabulary] with what is served there, over the served words."""
-    words, (row, *_) = served.logits
+    words, (row, *_), _ = served.logits
     candidates = np.arange(len(reference)) if allowed is None else allowed
     agreed = words[row.argmax()] == candidates[reference[candidates].argmax()]
     found = np.flatnonzero(words == token)

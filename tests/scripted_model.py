@@ -7,7 +7,8 @@ import numpy as np
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
-from flash_ls.engine.head import FloatArray, IdArray, Logits
+from flash_ls.engine.embedding import FloatArray
+from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import FORM, SHAPE
 

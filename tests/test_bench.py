@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flash_ls.engine.costs import TYPICAL
 from flash_ls.engine.drafter import NoDrafter
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.head import Logits
@@ -45,6 +44,7 @@ from scripts.bench_engine import (
     weight_bytes,
 )
 from scripts.eval import Case
+from tests.engine.toy_drafters import TYPICAL
 from tests.toy_model import SHAPE, ToyWeights, write_artifact
 
 ROOM = replace(SHAPE, context=1024)

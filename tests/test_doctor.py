@@ -9,7 +9,7 @@ import pytest
 from flash_ls import doctor
 from flash_ls.config import Config
 from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.head import FloatArray
+from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.engine.toy_drafters import WatchedModel
 from tests.scripted_model import ScriptedModel

@@ -371,8 +371,11 @@ def pasted(client: LspProcess, text: str) -> str:
 
 
 def test_text_that_changes_without_a_request_is_read_ahead_to_where_it_changed(client: LspProcess) -> None:
+    end = f"fake: reads to {len('first') + 1 + len('one, two, three')}"
+    before = logged(client, end)
     pasted(client, "one, two, three")
-    await_log(client, f"fake: reads to {len('first') + 1 + len('one, two, three')}")
+    await_log(client, end, before + 1)
+    assert logged(client, end) == before + 1
 
 
 def test_a_request_stops_the_reading_ahead(client: LspProcess) -> None:

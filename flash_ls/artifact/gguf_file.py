@@ -14,12 +14,11 @@ import numpy as np
 
 from flash_ls.artifact import vocabulary
 from flash_ls.artifact.quantise import FloatArray
+from flash_ls.artifact.tensors import HEAD
 from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import ModelShape
 from flash_ls.errors import CorruptFile
 
-HEAD = "output.weight"
-"""The matrix with a row for each word, which is also the embedding."""
 NORMAL = gguf.TokenType.NORMAL
 CONTEXT = 4096
 """Positions the rotary tables cover: far more than a prompt of this product has."""

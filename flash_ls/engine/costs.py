@@ -35,10 +35,6 @@ class StepCosts:
         return low + (high - low) * share
 
 
-TYPICAL = StepCosts((1, 2, 4, 8, 16), (7.4, 7.9, 10.5, 16.7, 24.3))
-"""Qwen2.5-Coder-0.5B with 4-bit weights on two Zen 4 cores; for machines where nothing has been measured."""
-
-
 WIDTHS = (1, 2, 4, 8, 16, 32)
 RUNS = 5
 """Of each width; the fastest counts, as only that is the machine's own and not its other work's."""

@@ -131,13 +131,12 @@ class _Run:
         committed = self.prompt + self.output.tokens
         drafts = self.drafter.propose(committed, self._most_drafts(len(committed)))
         # The first word counts most, and what was typed stays in the cache: both are worth the precise path.
-        precise = self.stats.target_steps == 0
-        logits = self._target(committed, drafts, precise)
+        logits = self._target(committed, drafts, precise=self.stats.target_steps == 0)
         accepted = 0
         for place, draft in enumerate([*drafts, None]):
             choice = _choose(logits, place)
-            if choice.lead < self.model.recheck_below and not precise:
-                precise, logits = True, self._target(committed, drafts, True)
+            if choice.lead < self.model.recheck_below and not logits.precise:
+                logits = self._target(committed, drafts, precise=True)
                 choice = _choose(logits, place)
                 self.stats.precise_steps += 1
             self.output.commit(choice.token, choice.log_probability)

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flash_ls.engine.embedding import Embedding
+from flash_ls.engine.embedding import Embedding, FloatArray
 from flash_ls.engine.manifest import SHORTLIST_FILE
 
-FloatArray = NDArray[np.float32]
 IdArray = NDArray[np.int64]
 
 LEAD = 3.0
@@ -32,6 +31,8 @@ class Logits(NamedTuple):
     """[words], token ids."""
     values: FloatArray
     """[rows, words]."""
+    precise: bool = False
+    """Whether they come from the path of more bits, where there are two."""
 
 
 class Head:
@@ -50,6 +51,8 @@ class Head:
 
         `listed` [rows, shortlist] is what the graph says, `states` [rows, hidden] is what it says it of.
         """
+        if not len(states):
+            return Logits(self._shortlist, listed)  # a chunk of a prefill, of which nobody asks for more
         others = self._unlisted(np.array(prompt))
         ids, values = self._shortlist, listed
         if words is not None:

@@ -114,7 +114,8 @@ class OnnxModel:
         self._run(buffers.binding, deadline)
         cache.append(tokens)
         certain = cache.tokens[: len(cache.tokens) - max(0, rows - 1)]
-        return self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], certain, words)
+        logits = self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], certain, words)
+        return logits._replace(precise=bool(buffers.precise))
 
     def _run(self, binding: ort.IOBinding, deadline: Deadline) -> None:
         options = ort.RunOptions()

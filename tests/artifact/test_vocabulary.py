@@ -11,7 +11,7 @@ from flash_ls.artifact.catalog import catalog
 from flash_ls.artifact.gguf_file import GgufFile
 from flash_ls.artifact.vocabulary import Vocabulary, whole
 from flash_ls.deadline import Deadline
-from flash_ls.engine.head import FloatArray
+from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.artifact.toy_build import toy_entry

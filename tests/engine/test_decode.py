@@ -304,7 +304,7 @@ class Doubtful:
         values = np.zeros((rows, 3), np.float32)
         for row, place in enumerate(range(len(cache.tokens) - rows, len(cache.tokens))):
             values[row, 2 if precise else 1] = self.PRECISE_LEAD if precise else self._leads[place]
-        return Logits(np.arange(3), values)
+        return Logits(np.arange(3), values, precise)
 
 
 @given(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0, 5.0]), min_size=12, max_size=12))
@@ -380,11 +380,12 @@ class Blurred(WatchedModel):
         words: IdArray | None = None,
         precise: bool = False,
     ) -> Logits:
-        said, values = super().forward(tokens, cache, rows, deadline, words, precise)
+        logits = super().forward(tokens, cache, rows, deadline, words, precise)
+        said, values, _ = logits
         for place, row in zip(range(len(cache.tokens) - rows, len(cache.tokens)), values, strict=True):
             blur = np.random.default_rng(place).uniform(-self.BLUR, self.BLUR, SHAPE.vocabulary)
             row += 0 if precise else blur[said]
-        return Logits(said, values)
+        return logits._replace(precise=precise)
 
 
 @given(st.integers(0, 1000), st.booleans(), st.sampled_from(HEALED))

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_ls.engine.costs import TYPICAL, StepCosts
+from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.drafter import LONGEST_MATCH, MOST_DRAFTS, LookupDrafter, NoDrafter
+from tests.engine.toy_drafters import TYPICAL
 
 FREE = StepCosts((1, 16), (5.0, 5.0))
 """A wide pass costs no more than a narrow one: every draft pays."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flash_ls.deadline import Deadline
-from flash_ls.engine.head import FloatArray
+from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.manifest import DATA_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE, graph_file
 from flash_ls.engine.model import OnnxModel
 from flash_ls.errors import Cancelled, ModelError
@@ -61,7 +61,7 @@ def test_any_way_of_feeding_gives_the_reference_logits(model: OnnxModel, expecte
 @pytest.mark.parametrize("rows", [0, 1, 7])
 def test_only_the_rows_asked_for_are_computed(model: OnnxModel, expected: Array, rows: int) -> None:
     cache = model.new_cache()
-    words, values = model.forward(TOKENS, cache, rows, FOREVER)
+    words, values, _ = model.forward(TOKENS, cache, rows, FOREVER)
     assert words.tolist() == list(range(SHAPE.vocabulary))
     assert_close(values, expected[len(TOKENS) - rows :])
     assert cache.tokens == TOKENS

@@ -12,7 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from flash_ls.deadline import Deadline
+from flash_ls.engine.decode import GenerationParams, generate
+from flash_ls.engine.drafter import NoDrafter
 from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.tokenizer import Tokenizer
 from tests.engine.conftest import ROUNDED
 from tests.reference_model import Array, ReferenceModel
 from tests.rounded_weights import RoundedWeights, Rounding, in_eight_bits, in_eight_bits_by_output, in_four_bits
@@ -124,6 +127,21 @@ def test_a_wide_pass_takes_the_precise_path(rounded: dict[str, OnnxModel], monke
     wide, narrow = [20] * 4 + [10], [19] * 4 + [14]
     np.testing.assert_array_equal(fed(model, wide)[:80], fed(model, wide, precise=True)[:80])
     np.testing.assert_allclose(fed(model, narrow), fed(rounded["int4"], narrow), atol=1e-5)
+
+
+@pytest.mark.parametrize(("precise_from", "repeated"), [(1, 0), (NEVER, 5)])
+def test_a_pass_that_is_precise_by_its_width_is_not_repeated(
+    rounded: dict[str, OnnxModel],
+    tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    precise_from: int,
+    repeated: int,
+) -> None:
+    model, params = rounded["mixed"], GenerationParams(6, frozenset())
+    monkeypatch.setattr(model, "recheck_below", np.inf)
+    monkeypatch.setattr(model, "precise_from", precise_from)
+    answer = generate(model, tokenizer, model.new_cache(), TOKENS, params, NoDrafter(), Deadline())
+    assert (answer.stats.target_steps, answer.stats.precise_steps) == (6, repeated)
 
 
 def test_only_the_mixed_precision_has_passes_to_repeat(model: OnnxModel, rounded: dict[str, OnnxModel]) -> None:
