@@ -13,9 +13,10 @@ from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.language import language_of
 from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
 from flash_ls.prompt import Prompt, build_prompt
-from flash_ls.syntax import CursorScope, language_of, scope_at
+from flash_ls.syntax import CursorScope, scope_at
 from flash_ls.tuning import load_model
 
 

@@ -9,65 +9,17 @@ It knows nothing of models, prompts or what a model wrote.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePath
 from typing import Literal, NamedTuple
 
-import tree_sitter
-import tree_sitter_c
-import tree_sitter_cpp
-import tree_sitter_go
-import tree_sitter_java
-import tree_sitter_javascript
-import tree_sitter_python
-import tree_sitter_rust
-import tree_sitter_typescript
+from flash_ls.grammar import Node, parse
+from flash_ls.language import LANGUAGES
 
 Kind = Literal["code", "string", "comment"]
 
 _WINDOW = 50_000
 """How many characters before the cursor are looked at."""
-
-_SLASHES = r"//[^\n]*|/\*(?s:.*?)(?:\*/|\Z)"
-_HASH = r"#[^\n]*"
-_DOUBLE = r'"(?:\\(?s:.)|[^"\\\n])*"?'
-_SINGLE = r"'(?:\\(?s:.)|[^'\\\n])*'?"
-_TEXT_BLOCK = r'"""(?:\\(?s:.)|[^\\])*?(?:"""|\Z)'
-_PYTHON = rf"[bfruBFRU]{{0,2}}(?:{_TEXT_BLOCK}|{_TEXT_BLOCK.replace(chr(34), chr(39))}|{_DOUBLE}|{_SINGLE})"
-# A slash after an operator or an opening bracket begins a regular expression; after a value it divides.
-_REGEX = r"(?<=[(,=:\[!&|?])\s*/(?!\*)(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+(?:/|\Z)"
-_SCRIPT = rf"{_DOUBLE}|{_SINGLE}|`(?:\\(?s:.)|[^`\\])*`?|{_REGEX}"
-# The quote in 1'000 separates digits.
-_C = rf"{_DOUBLE}|(?<!\d){_SINGLE}"
-_CPP = rf'R"(?P<tag>[^\s()\\]*)\((?s:.*?)(?:\)(?P=tag)"|\Z)|{_C}'
-# A quote that nothing closes after one character is a lifetime.
-_RUST = r"""\bb?r(?P<tag>\#*)"(?s:.*?)(?:"(?P=tag)|\Z)|"(?:\\(?s:.)|[^"\\])*"?|'(?:\\[^\n][^'\n]*|[^'\\\n])'"""
-
-
-class _Language(NamedTuple):
-    grammar: Callable[[], object]
-    ids: str
-    """LSP language ids, separated by spaces."""
-    extensions: str
-    strings: str
-    """What a string literal looks like, also one that is not closed yet."""
-
-
-_LANGUAGES = {
-    "python": _Language(tree_sitter_python.language, "python", "py pyi pyw", _PYTHON),
-    "javascript": _Language(tree_sitter_javascript.language, "javascript javascriptreact", "js mjs cjs jsx", _SCRIPT),
-    "typescript": _Language(tree_sitter_typescript.language_typescript, "typescript", "ts mts cts", _SCRIPT),
-    "tsx": _Language(tree_sitter_typescript.language_tsx, "typescriptreact", "tsx", _SCRIPT),
-    "go": _Language(tree_sitter_go.language, "go", "go", rf"{_DOUBLE}|{_SINGLE}|`[^`]*`?"),
-    "rust": _Language(tree_sitter_rust.language, "rust", "rs", _RUST),
-    "java": _Language(tree_sitter_java.language, "java", "java", rf"{_TEXT_BLOCK}|{_C}"),
-    "c": _Language(tree_sitter_c.language, "c", "c", _C),
-    "cpp": _Language(tree_sitter_cpp.language, "cpp", "h cc cpp cxx c++ hh hpp hxx h++ inl ipp", _CPP),
-}
-_BY_ID = {name: language for language, row in _LANGUAGES.items() for name in row.ids.split()}
-_BY_EXTENSION = {f".{name}": language for language, row in _LANGUAGES.items() for name in row.extensions.split()}
 
 _BODY = re.compile(
     r"(statement_|switch_|match_)?block|(class|switch|interface|enum|constructor|annotation_type)_body"
@@ -83,7 +35,6 @@ _PYTHON_STATEMENT = (
 _CONDITIONAL = re.compile(r"^([ \t]*)#(?=[ \t]*(?:if|el|endif)).", re.MULTILINE)
 _DO = re.compile(r"\bdo\s*\Z")
 _NEXT_LINE = re.compile(r"\s*\n([ \t]*)(?=\S)")
-_UNUSUAL = re.compile(r"[^\t-\r -~]")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _MAX_DEPTH = 100
 """How many open brackets are looked at: finding the parent of a node starts at the root, slow in deep nonsense."""
@@ -113,15 +64,9 @@ class _Scan(NamedTuple):
     """Strings and comments that are closed, in order."""
 
 
-def language_of(path: str, language_id: str | None = None) -> str:
-    """The language of a file by its LSP language id if that is known, else by its extension; else "text"."""
-    by_path = _BY_EXTENSION.get(PurePath(path).suffix.lower(), "text")
-    return _BY_ID.get(language_id or "", by_path)
-
-
 def scope_at(text: str, cursor: int, language: str) -> CursorScope:
     """The scope at code point offset `cursor`. Any text will do, also one that does not parse."""
-    if language not in _LANGUAGES:
+    if language not in LANGUAGES:
         return CursorScope("code", "", False)
     scan = _scan(text[_window_start(text, cursor) : cursor], language)
     opener = _opener(scan, language)
@@ -141,9 +86,9 @@ def _window_start(text: str, cursor: int) -> int:
 
 @cache
 def _lexer(language: str) -> re.Pattern[str]:
-    comment, statement = (_HASH, rf"|{_PYTHON_STATEMENT}") if language == "python" else (_SLASHES, "")
-    strings = _LANGUAGES[language].strings
-    return re.compile(rf"(?P<comment>{comment})|(?P<string>{strings})|[][(){{}}]{statement}", re.MULTILINE)
+    statement = rf"|{_PYTHON_STATEMENT}" if language == "python" else ""
+    row = LANGUAGES[language]
+    return re.compile(rf"(?P<comment>{row.comments})|(?P<string>{row.strings})|[][(){{}}]{statement}", re.MULTILINE)
 
 
 def _scan(before: str, language: str) -> _Scan:
@@ -197,18 +142,10 @@ def _opener(scan: _Scan, language: str) -> int:
     return end - 1 if end and scan.code[end - 1] == (":" if language == "python" else "{") else -1
 
 
-@cache
-def _parser(language: str) -> tree_sitter.Parser:
-    return tree_sitter.Parser(tree_sitter.Language(_LANGUAGES[language].grammar()))
-
-
-def _parse(scan: _Scan, opener: int, language: str) -> tree_sitter.Node:
+def _parse(scan: _Scan, opener: int, language: str) -> Node:
     # A conditional directive ends below the cursor. As a comment it does not tear apart the code around it.
     code = _CONDITIONAL.sub(r"\1//", scan.code) if language in ("c", "cpp") else scan.code
-    # What is not ASCII becomes a letter, so that the offsets of bytes and of code points are the same. So do control
-    # characters: a parser takes NUL for the end.
-    source = _UNUSUAL.sub("x", code + _ending(scan, opener, language))
-    return _parser(language).parse(source.encode()).root_node
+    return parse(code + _ending(scan, opener, language), language)
 
 
 def _ending(scan: _Scan, opener: int, language: str) -> str:
@@ -222,7 +159,7 @@ def _ending(scan: _Scan, opener: int, language: str) -> str:
     return "x" + "".join(end if closer == "}" else closer for closer in closers)
 
 
-def _header(root: tree_sitter.Node, offset: int) -> tree_sitter.Node | None:
+def _header(root: Node, offset: int) -> Node | None:
     """The statement whose body the colon or brace at `offset` opens; a block of its own has none."""
     mark = root.descendant_for_byte_range(offset, offset + 1)
     body = mark.parent if mark else None
@@ -237,7 +174,7 @@ def _header(root: tree_sitter.Node, offset: int) -> tree_sitter.Node | None:
     return None if alone else header
 
 
-def _enclosing_header(root: tree_sitter.Node, scan: _Scan, language: str) -> tree_sitter.Node | None:
+def _enclosing_header(root: Node, scan: _Scan, language: str) -> Node | None:
     """The statement that opens the innermost block around the cursor."""
     if language == "python":
         return _python_header(root, len(scan.code))
@@ -245,7 +182,7 @@ def _enclosing_header(root: tree_sitter.Node, scan: _Scan, language: str) -> tre
     return next((header for offset in braces if (header := _header(root, offset))), None)
 
 
-def _python_header(root: tree_sitter.Node, offset: int) -> tree_sitter.Node | None:
+def _python_header(root: Node, offset: int) -> Node | None:
     cursor = root.descendant_for_byte_range(offset, offset + 1)
     header, node = None, cursor and root
     while node and cursor:

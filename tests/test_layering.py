@@ -8,8 +8,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "flash_ls"
 LAYERS = [
     "__init__ errors uri process",
-    "config deadline",
-    "engine document syntax postprocess requests",
+    "config deadline language",
+    "engine document grammar postprocess requests",
+    "syntax",
     "artifact prompt source_file",
     "tuning",
     "completer",
@@ -22,7 +23,7 @@ LAYERS = [
 OWNERS = {
     "pygls": {"server", "protocol"},
     "lsprotocol": {"server", "protocol"},
-    "tree_sitter": {"syntax"},
+    "tree_sitter": {"grammar"},
     "onnxruntime": {"engine.model"},
     "tokenizers": {"engine.tokenizer"},
     "onnx": {"artifact.graph"},

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flash_ls.syntax import CursorScope, language_of, scope_at
+from flash_ls.language import language_of
+from flash_ls.syntax import CursorScope, scope_at
 
 LANGUAGES = ["python", "javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp"]
 BRACES = LANGUAGES[1:]
