@@ -1,23 +1,35 @@
 """One completion request from end to end: scope, prompt, generation, and what of the text is worth showing."""
 
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flash_ls import process
+from flash_ls.confidence import Evidence, probability
 from flash_ls.config import Config
+from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
+from flash_ls.engine.branches import Branches
 from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats
 from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.language import language_of
-from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
-from flash_ls.prompt import Prompt, build_prompt
-from flash_ls.syntax import CursorScope, scope_at
+from flash_ls.index import WORD
+from flash_ls.place import Fitted, Place
+from flash_ls.prompt import Prompt, build_prompt, visible_span
+from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
+
+MOST_TRIES = 4
+"""Answers decoded for one suggestion, where the likelier ones do not fit."""
+MOST_BLOCK_TRIES = 2
+"""The same for a block, which takes longer."""
+ENDED = ("stop", "rule")
+"""How an answer finishes that is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +41,121 @@ class Completion:
     end: int
     """Code point offsets in the snapshot's text of what `text` replaces: on one line, around the cursor."""
     reason: str
-    """How it ended: a `decode.Finish`, or why there is nothing to show: disabled, comment, string, empty."""
+    """How it ended: a `decode.Finish`, or why there is nothing to show."""
     stats: GenerationStats | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def probability(self) -> float:
+        """Of being what the user was about to write."""
+        return probability(self.evidence) if self.evidence else 0.0
 
 
 class Completer:
     """Answers requests one at a time, on the engine's thread."""
 
-    def __init__(self, engine: Engine, form: PromptFormat, config: Config) -> None:
+    def __init__(self, engine: Engine, form: PromptFormat, config: Config, context: Context | None = None) -> None:
         self.config = config
         """May be replaced between requests."""
+        self.context = context
+        """What is known of the project, if anything; the same holds for it."""
         self._engine = engine
         self._form = form
         self._stop_ids = frozenset(form.stop_ids)
 
     def complete(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
-        """The completion at the snapshot's cursor. Raises `Cancelled` and `ModelError`."""
-        config = self.config
-        language = language_of(snapshot.path, snapshot.language_id)
-        scope = scope_at(snapshot.text, snapshot.cursor, language)
-        if silence := _silence(scope, config):
-            return _nothing(snapshot, silence)
-        rule = _rule(scope, snapshot, language)
-        prompt = build_prompt(snapshot.before, _text_after(snapshot), self._form, self._engine.tokenizer, config)
-        generation = self._engine.generate(prompt.token_ids, self._params(prompt, rule, config), deadline)
-        return _shown(snapshot, rule, generation)
+        """The best completion at the snapshot's cursor, however unsure. Raises `Cancelled` and `ModelError`."""
+        return self.candidates(snapshot, deadline, 1)[0]
+
+    def answer(self, snapshot: Snapshot, asked: int, deadline: Deadline) -> list[Completion]:
+        """As many completions as were `asked` for, or if none was, one that is likely enough not to disturb.
+
+        At least one; it is empty, with a reason, if nothing is to be shown. Raises `Cancelled` and `ModelError`.
+        """
+        if asked:
+            return self.candidates(snapshot, deadline, asked)
+        if snapshot.after[:1].isalnum():
+            return [_nothing(snapshot, "inside a word")]
+        completion = self.complete(snapshot, deadline)
+        if completion.text and completion.probability < self.config.min_confidence:
+            completion = replace(completion, text="", end=completion.start, reason="unsure")
+        return [completion]
+
+    def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
+        """At least one and at most `most` different completions, the best first; the only one may be empty.
+
+        Raises `Cancelled` and `ModelError`.
+        """
+        place = Place(snapshot)
+        if silence := _silence(place, self.config):
+            return [_nothing(snapshot, silence)]
+        prompt = self._prompt(place)
+        branches = Branches(self._engine, prompt.token_ids, self._params(prompt, place))
+        found: dict[str, Completion] = {}
+        rejected: list[Completion] = []
+        stats: GenerationStats | None = None
+        for tries in range(most - 1 + (MOST_BLOCK_TRIES if place.scope.opens_block else MOST_TRIES)):
+            answer = branches.next(deadline)
+            if answer is None:
+                break
+            stats = stats.then(answer.stats) if stats else answer.stats
+            fitted = place.fit(answer.text, answer.finish in ENDED)
+            completion = self._completion(place, replace(answer, stats=stats), fitted, tries)
+            if fitted.fault:
+                rejected.append(completion)
+            else:
+                found.setdefault(fitted.text, completion)
+            if len(found) == most or answer.finish == "deadline":
+                break
+            branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
+        return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
-        prompt = build_prompt(snapshot.before, _text_after(snapshot), self._form, self._engine.tokenizer, self.config)
-        self._engine.warm(prompt.token_ids, deadline)
+        self._engine.warm(self._prompt(Place(snapshot), leisure=True).token_ids, deadline)
 
-    def _params(self, prompt: Prompt, rule: CutRule, config: Config) -> GenerationParams:
-        most = config.max_block_tokens if isinstance(rule, BlockRule) else config.max_line_tokens
-        return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, rule.complete)
+    def _prompt(self, place: Place, leisure: bool = False) -> Prompt:
+        config, snapshot, choice = self.config, place.snapshot, None
+        if self.context is not None and config.context_tokens:
+            choice = self.context.choose(snapshot, visible_span(snapshot.cursor, config), leisure)
+        return build_prompt(snapshot.before, place.after, self._form, self._engine.tokenizer, config, choice)
+
+    def _completion(self, place: Place, answer: Generation, fitted: Fitted, tries: int) -> Completion:
+        snapshot = place.snapshot
+        reason = answer.finish if fitted.text or answer.finish not in ENDED else fitted.fault
+        end = snapshot.cursor + fitted.taken
+        evidence = self._evidence(place, answer, fitted, tries)
+        return Completion(fitted.text, snapshot.cursor, end, reason, answer.stats, evidence)
+
+    def _evidence(self, place: Place, answer: Generation, fitted: Fitted, tries: int) -> Evidence:
+        likelihoods = answer.log_probabilities or [0.0]
+        typed = re.search(r"\w*\Z", place.line_prefix)
+        return Evidence(
+            total=sum(likelihoods),
+            mean=sum(likelihoods) / len(likelihoods),
+            least=min(likelihoods),
+            first=likelihoods[0],
+            length=math.log1p(len(fitted.text)),
+            typed=min(8.0, len(typed[0]) if typed else 0.0),
+            line_start=float(not place.line_prefix.strip()),
+            block=float(place.scope.opens_block),
+            ended=float(answer.finish in ENDED),
+            retried=float(tries),
+            shortened=float(bool(fitted.fault)),
+            unknown=self._unknown(place, fitted.text),
+        )
+
+    def _unknown(self, place: Place, text: str) -> float:
+        """The share of the words of `text` that neither the file nor the project has."""
+        words = set(WORD.findall(text))
+        new = [word for word in words if word not in place.snapshot.text]
+        if self.context is not None:
+            new = [word for word in new if not self.context.knows(word)]
+        return len(new) / max(1, len(words))
+
+    def _params(self, prompt: Prompt, place: Place) -> GenerationParams:
+        most = self.config.max_block_tokens if place.scope.opens_block else self.config.max_line_tokens
+        return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, place.rule.complete)
 
 
 def load_completer(folder: Path, config: Config) -> Completer:
@@ -74,38 +167,14 @@ def load_completer(folder: Path, config: Config) -> Completer:
     return Completer(engine, described.prompt, config)
 
 
-def _silence(scope: CursorScope, config: Config) -> str:
+def _silence(place: Place, config: Config) -> str:
     """Why nothing may be shown at such a place, or the empty string."""
     if not config.enabled:
         return "disabled"
+    if is_secret_file(place.snapshot.path):
+        return "secret file"
     wanted = {"code": True, "comment": config.complete_comments, "string": config.complete_strings}
-    return "" if wanted[scope.kind] else scope.kind
-
-
-def _rule(scope: CursorScope, snapshot: Snapshot, language: str) -> CutRule:
-    return BlockRule(scope.indent, language, snapshot.after) if scope.opens_block else LineRule()
-
-
-def _text_after(snapshot: Snapshot) -> str:
-    """The text after the cursor without brackets that an editor closed by itself: the model shall close them."""
-    automatic = len(snapshot.line_suffix) if is_auto_closed(snapshot.line_suffix) else 0
-    return snapshot.after[automatic:]
-
-
-def _shown(snapshot: Snapshot, rule: CutRule, generation: Generation) -> Completion:
-    finished = generation.finish in ("stop", "rule")
-    line_prefix = snapshot.before.rpartition("\n")[2]
-    text = trim_overlap(rule.cut(generation.text, finished), snapshot.after, line_prefix).rstrip()
-    taken = closers_taken(text, snapshot.line_suffix)
-    if not text.strip() or text == snapshot.line_suffix[:taken]:
-        return _nothing(snapshot, "empty" if finished else generation.finish, generation.stats)
-    end = snapshot.cursor + taken
-    return Completion(_line_ends(text, snapshot), snapshot.cursor, end, generation.finish, generation.stats)
-
-
-def _line_ends(text: str, snapshot: Snapshot) -> str:
-    """Line ends as the buffer has them."""
-    return text.replace("\n", "\r\n") if "\r\n" in snapshot.text else text
+    return "" if wanted[place.scope.kind] else place.scope.kind
 
 
 def _nothing(snapshot: Snapshot, reason: str, stats: GenerationStats | None = None) -> Completion:

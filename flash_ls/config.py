@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from flash_ls.errors import ConfigError
 
 SECTION = "flashLs"
-LEAST = {"threads": 0, "prefix_tokens": 32}
+LEAST = {"threads": 0, "prefix_tokens": 32, "context_tokens": 0}
+TYPE_NAMES = {tuple: "list of strings", float: "number"}
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
 
@@ -33,6 +34,12 @@ class Config:
     """How much of the text before the cursor the model sees."""
     suffix_tokens: int = 160
     """How much of the text after the cursor the model sees."""
+    context_tokens: int = 600
+    """How much of the rest of the project the model sees; 0: nothing."""
+    exclude: tuple[str, ...] = ()
+    """Files of the project that the model never sees, as lines of a .gitignore file."""
+    min_confidence: float = 0.3
+    """A suggestion that nobody asked for is shown if it is right with this probability; 0 shows all."""
     complete_comments: bool = True
     complete_strings: bool = True
     max_file_bytes: int = 4_000_000
@@ -48,8 +55,9 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     defaults = dataclasses.asdict(base)
     known = {key: _checked(key, value, type(defaults[key])) for key, value in settings.items() if key in defaults}
     config = dataclasses.replace(base, **known)  # type: ignore[arg-type]
-    if config.prefix_tokens + config.suffix_tokens + config.max_block_tokens > MOST_TOKENS:
-        parts = "prefix_tokens, suffix_tokens and max_block_tokens"
+    told = config.prefix_tokens + config.suffix_tokens + config.context_tokens
+    if told + config.max_block_tokens > MOST_TOKENS:
+        parts = "prefix_tokens, suffix_tokens, context_tokens and max_block_tokens"
         raise ConfigError(f"Settings {parts} may be {MOST_TOKENS} together; lower one in your editor's settings.")
     return config, [key for key in settings if key not in defaults]
 
@@ -66,8 +74,12 @@ def section_of(settings: object) -> Mapping[str, object]:
 
 def _checked(key: str, value: object, kind: type) -> object:
     fix = f"; correct {SECTION}.{key} in your editor's settings."
+    if kind is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    if kind is float and type(value) is int:
+        value = float(value)
     if type(value) is not kind:
-        raise ConfigError(f"Setting {key} must be of type {kind.__name__}, not {value!r}{fix}")
+        raise ConfigError(f"Setting {key} must be of type {TYPE_NAMES.get(kind, kind.__name__)}, not {value!r}{fix}")
     least = LEAST.get(key, 1)
     if type(value) is int and value < least:
         raise ConfigError(f"Setting {key} must be at least {least}, not {value}{fix}")

@@ -1,7 +1,7 @@
 """Which part of what a model wrote is shown: where it ends, and what of it the text after the cursor says already.
 
 Models write on until they are stopped and like to repeat what follows. These are pure functions of text; they know of
-languages only which of them close a block with a brace, and nothing of syntax trees, tokens or editors.
+languages only what ends a block and what is a string, and nothing of syntax trees, tokens or editors.
 
     generated     what was decoded after the cursor
     after         the document after the cursor
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-_INDENTED_LANGUAGES = frozenset({"python", "text"})
+from flash_ls.language import LANGUAGES, block_end, literals
+
 _LABEL = re.compile(r"case\b|(?:default|public|private|protected)\s*(?::|->)")
 _LABEL_MAYBE = re.compile(r"\w+[ \t]*-?")
-_CLOSING = re.compile(r"\}[)\];,]*")
+_CLOSED_WITH = re.compile(r"[)\];,]*")
 _CLOSERS_AHEAD = re.compile(r"(?:[])}\s]|[\"'`](?!\w))*")
 _NONBLANK_LINE = re.compile(r"^[^\S\n]*(?P<code>\S.*)$", re.MULTILINE)
 _PUNCTUATION = re.compile(r"[])}\"'`;,:]+")
@@ -54,7 +55,7 @@ class LineRule:
 
 @dataclass(frozen=True, slots=True)
 class BlockRule:
-    """The body of a block: all lines deeper than its header, and the closing brace unless that is there already."""
+    """The body of a block: all lines deeper than its header, and what closes it unless that is there already."""
 
     header_indent: str
     language: str
@@ -70,7 +71,7 @@ class BlockRule:
         return end == start or end < len(generated)
 
     def cut(self, generated: str, finished: bool) -> str:
-        start = self._outside(generated)
+        start = self._outside(f"{generated}\n" if finished else generated)
         if start >= 0:
             end = start + self._closing(generated[start:])
         else:
@@ -82,7 +83,8 @@ class BlockRule:
         start = generated.find("\n") + 1
         while start:
             line_end = generated.find("\n", start) + 1
-            if self._is_outside(generated[start : line_end or len(generated)]):
+            line = generated[start : line_end or len(generated)]
+            if self._is_outside(line) and not _is_in_literal(generated, start, self.language):
                 return start
             start = line_end
         return -1
@@ -92,25 +94,50 @@ class BlockRule:
         code = line.lstrip()
         if not code or _is_deeper(line[: len(line) - len(code)], self.header_indent):
             return False
-        if self.language in _INDENTED_LANGUAGES:
+        if _is_indented(self.language):
             return True
-        # Directives and labels stand at the header's indentation or left of it, and yet inside.
-        directive = code.startswith("#") and self.language in ("c", "cpp")
-        return not (directive or _LABEL.match(code) or _LABEL_MAYBE.fullmatch(code))
+        # Directives, labels and branches stand at the header's indentation or left of it, and yet inside.
+        directive = code.startswith("#") and LANGUAGES[self.language].directives
+        return not (directive or self._is_label(code) or _LABEL_MAYBE.fullmatch(code))
+
+    def _is_label(self, code: str) -> bool:
+        words = LANGUAGES[self.language].words
+        if words is None:
+            return _LABEL.match(code) is not None
+        return re.match(words.branches, code) is not None and not re.match(words.branches, self._next())
 
     def _closing(self, outside: str) -> int:
         """Length of the block's own end at the head of the text outside, indentation included."""
-        if self.language in _INDENTED_LANGUAGES or self._is_closed() or not outside.startswith(self.header_indent):
+        if _is_indented(self.language) or self._is_closed() or not outside.startswith(self.header_indent):
             return 0
-        brace = _CLOSING.match(outside, len(self.header_indent))
-        return brace.end() if brace else 0
+        end = block_end(self.language).match(outside, len(self.header_indent))
+        closed_with = end and _CLOSED_WITH.match(outside, end.end())
+        return closed_with.end() if closed_with else 0
 
     def _is_closed(self) -> bool:
-        """Whether the block's closing brace comes next: on the cursor's line, or below in the header's column."""
+        """Whether what closes the block comes next, or another branch of the same statement."""
+        words = LANGUAGES[self.language].words
+        branch = words is not None and re.match(words.branches, self._next())
+        return bool(branch or block_end(self.language).match(self._next()))
+
+    def _next(self) -> str:
+        """The code that comes next, if it is on the cursor's line or below in the header's column."""
         code = self.follows.lstrip()
         line_start = self.follows.rfind("\n", 0, len(self.follows) - len(code)) + 1
         indent = self.follows[line_start : len(self.follows) - len(code)]
-        return code.startswith("}") and (line_start == 0 or indent == self.header_indent)
+        return code if line_start == 0 or indent == self.header_indent else ""
+
+
+def _is_indented(language: str) -> bool:
+    """Whether nothing but its indentation ends a block."""
+    return language not in LANGUAGES or LANGUAGES[language].blocks in ("indent", "none")
+
+
+def _is_in_literal(text: str, offset: int, language: str) -> bool:
+    """Whether a string or comment reaches over `offset`."""
+    if language not in LANGUAGES:
+        return False
+    return any(literal.start() < offset < literal.end() for literal in literals(language).finditer(text))
 
 
 def _is_deeper(indent: str, other: str) -> bool:

@@ -1,15 +1,23 @@
 """What the model is told: token ids whose beginning stays the same from one keystroke to the next.
 
-Suffix first, prefix last (SPM order, arXiv 2207.14255): typing appends to the prompt, so nearly all of it is already
-in the cache. The prefix window starts at a quantised line for the same reason. Training builds its samples here too.
+    <|repo_name|>project <|file_sep|>path, excerpt … <|file_sep|>path
+    <|fim_prefix|><|fim_suffix|>suffix<|fim_middle|>prefix
+
+The project comes first, then suffix, prefix last (SPM order, arXiv 2207.14255): typing appends to the prompt, so nearly
+all of it is already in the cache. The prefix window starts at a quantised line for the same reason. Keys and passwords
+are masked. Training builds its samples here too.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from flash_ls.config import Config
+from flash_ls.context import Choice
 from flash_ls.engine.manifest import PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.secrets import mask
 
 ANCHOR_LINES = 16
 """The prefix window starts at a multiple of so many lines: it moves, and the cache is lost, once in so many."""
@@ -19,6 +27,10 @@ LINE_SHARE = 8
 """One part in so many of the window is kept free for the cursor's line; if that needs more, the front gives way."""
 MOST_CHARACTERS_PER_TOKEN = 4
 """More than code has on average: windows are cut to this many characters before their tokens are counted."""
+SHOWN_CHARACTERS = 3
+"""Characters of a token of code, about."""
+LONGEST_SECRET = 4000
+"""Characters of the longest text that is a secret as a whole, a private key."""
 MOST_HEALED_BYTES = 32
 """A longer last word is not taken back whole, only its last token."""
 
@@ -29,22 +41,53 @@ class Prompt:
 
     token_ids: list[int]
     stable_len: int
-    """Tokens before the prefix: they change only with the text after the cursor."""
+    """Tokens before the prefix: they change only with the text after the cursor and with the excerpts."""
     healed: bytes
     healed_tokens: int
 
 
-def build_prompt(before: str, after: str, form: PromptFormat, tokenizer: Tokenizer, config: Config) -> Prompt:
-    """The prompt for the cursor between `before` and `after`."""
-    before, after = before.replace("\r\n", "\n"), after.replace("\r\n", "\n")
+def build_prompt(
+    before: str, after: str, form: PromptFormat, tokenizer: Tokenizer, config: Config, choice: Choice | None = None
+) -> Prompt:
+    """The prompt for the cursor between `before` and `after`, with what the project says if there is a `choice`."""
+    before, after = _masked(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"), config)
     suffix = _suffix_ids(after, tokenizer, config.suffix_tokens)
     budget, share = config.prefix_tokens, config.prefix_tokens // LINE_SHARE
     start = window_start(before, budget - share, lambda text: len(tokenizer.encode(text)[0]))
     prefix, healed = _heal(before[start:], tokenizer)
     prefix = prefix[_rounded_up(max(0, len(prefix) - budget), share) :]
-    stable = [form.fim_prefix, form.fim_suffix, *suffix, form.fim_middle]
+    context = _context_ids(choice, form, tokenizer, config.context_tokens) if choice else []
+    stable = [*context, form.fim_prefix, form.fim_suffix, *suffix, form.fim_middle]
     text = b"".join(map(tokenizer.token_bytes, healed))
     return Prompt(stable + prefix, len(stable), text, len(healed))
+
+
+def visible_span(cursor: int, config: Config) -> tuple[int, int]:
+    """About which characters around the cursor the prompt shows: no excerpt should repeat them."""
+    return cursor - SHOWN_CHARACTERS * config.prefix_tokens, cursor + SHOWN_CHARACTERS * config.suffix_tokens
+
+
+def _masked(before: str, after: str, config: Config) -> tuple[str, str]:
+    """Both texts without secrets, as far as they are looked at."""
+    start = max(0, len(before) - MOST_CHARACTERS_PER_TOKEN * config.prefix_tokens - LONGEST_SECRET)
+    window = before[start:] + after[: MOST_CHARACTERS_PER_TOKEN * config.suffix_tokens + LONGEST_SECRET]
+    masked = mask(window)
+    if masked == window:
+        return before, after
+    return before[:start] + masked[: len(before) - start], masked[len(before) - start :]
+
+
+@lru_cache(maxsize=4)
+def _context_ids(choice: Choice, form: PromptFormat, tokenizer: Tokenizer, budget: int) -> list[int]:
+    """The excerpts as files of a repository, as many as `budget` tokens hold, the most alike last."""
+    files: list[list[int]] = []
+    for path, text in choice.excerpts:
+        files.append([form.file_sep, *tokenizer.encode(f"{path}\n{text}\n")[0]])
+        if (budget := budget - len(files[-1])) < 0:
+            files.pop()
+            break
+    project = [form.repo_name, *tokenizer.encode(f"{choice.project}\n")[0]]
+    return [*project, *chain(*files), form.file_sep, *tokenizer.encode(f"{choice.path}\n")[0]]
 
 
 def _suffix_ids(after: str, tokenizer: Tokenizer, budget: int) -> list[int]:

@@ -22,13 +22,16 @@ from pygls.lsp.server import LanguageServer
 
 from flash_ls import __version__, process
 from flash_ls.config import SECTION, Config, parse, section_of
+from flash_ls.context import Context
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
 from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
+from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
+from flash_ls.project import Project
 from flash_ls.protocol import FlashProtocol, lenient_converter, place
 from flash_ls.requests import Requests
 from flash_ls.suggestion import extension, label, whole_word
-from flash_ls.uri import file_name, normalise
+from flash_ls.uri import file_name, normalise, path_of
 
 if TYPE_CHECKING:
     from flash_ls.completer import Completer, Completion
@@ -39,8 +42,14 @@ TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 
 LOADED = ("enabled", "model", "precision", "threads", "cache_mb")
 """Settings that take a new completer."""
+INDEXED = ("enabled", "exclude", "context_tokens")
+"""Settings that take a new index."""
 WARM = "(read ahead)"
 """The key of work that no request asked for."""
+WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
+"""Files that the client shall tell us of when they change on the disk."""
+MOST_ITEMS = 3
+"""Completions for somebody who asks for them."""
 PAUSE_S = 0.3
 """Longer than between two keys of somebody who types."""
 
@@ -58,6 +67,9 @@ class FlashServer(LanguageServer):
         self._initial_config = self.config
         self._loading = Loading(load)
         self._completer: Completer | None = None
+        self._roots: list[str] = []
+        self._project: Project | None = None
+        self._context: Context | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._warming: asyncio.Future[None] | None = None
         self._told: set[str] = set()
@@ -69,10 +81,32 @@ class FlashServer(LanguageServer):
         self._initial_config = self._parsed(options)
         self._adopt(self._initial_config)
 
+    def open_project(self, roots: list[str]) -> None:
+        """Index these folders instead of any others, if the settings want it."""
+        self.close_project()
+        self._roots = roots
+        if roots and self.config.enabled and self.config.context_tokens:
+            self._project = Project(roots, self.config.exclude, lambda: not self.requests.idle)
+            self._context = Context(self._project, self._project.index)
+            self._project.start()
+        self._adopt(self.config)
+
+    def close_project(self) -> None:
+        if self._project is not None:
+            self._project.stop()
+        self._project = self._context = None
+
+    def file_changed(self, uri: str, text: str | None = None) -> None:
+        """Have a file of the project read again: from `text` if it is open and changed, else from the disk."""
+        if self._project is not None:
+            self._project.changed(path_of(uri), text)
+
     async def reconfigure(self, settings: object) -> None:
         """Lay settings over the initial ones; loads the model again if it is to be another or to run otherwise."""
         before, after = self.config, self._parsed(settings)
         self._adopt(after)
+        if any(getattr(before, key) != getattr(after, key) for key in INDEXED):
+            self.open_project(self._roots)
         if any(getattr(before, key) != getattr(after, key) for key in LOADED):
             await self.load_completer()
 
@@ -85,7 +119,7 @@ class FlashServer(LanguageServer):
         bar = ProgressBar(self)
         try:
             self._completer = await self._loading.run(self.config, bar.show)
-            self._completer.config = self.config
+            self._adopt(self.config)
             logger.info("load reason=ready model=%s", self.config.model)
         except Cancelled:
             logger.info("load reason=cancelled")
@@ -107,22 +141,25 @@ class FlashServer(LanguageServer):
             self.tell(types.MessageType.Warning, str(error))
             return None
 
-    async def complete(self, snapshot: Snapshot) -> Completion | None:
-        """What to show at the cursor, or None. Replaces the request of the same document that runs or waits."""
+    async def complete(self, snapshot: Snapshot, invoked: bool) -> list[Completion]:
+        """What to show at the cursor: if asked for, all that fits, else one sure completion or nothing.
+
+        Replaces the request of the same document that runs or waits.
+        """
         if self._completer is None:
-            return None
+            return []
         self.requests.cancel(WARM)
-        began, reason, completion = time.monotonic(), "cancelled", None
-        key, work = normalise(snapshot.uri), partial(self._completer.complete, snapshot)
+        began, reason, found = time.monotonic(), "cancelled", None
+        key, work = normalise(snapshot.uri), partial(self._completer.answer, snapshot, MOST_ITEMS if invoked else 0)
         try:
-            completion = await self.requests.run(key, self.config.budget_ms, work)
-            reason = completion.reason if completion else "superseded"
+            found = await self.requests.run(key, self.config.budget_ms, work)
+            reason = found[0].reason if found else "superseded"
         except FlashLsError as error:
             reason = "error"
             self.tell(types.MessageType.Error, str(error))
         finally:
-            _log_request(snapshot, reason, began, completion.stats if completion else None)
-        return completion if completion and completion.text else None
+            _log_request(snapshot, reason, began, found[0].stats if found else None)
+        return [completion for completion in found or [] if completion.text]
 
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
@@ -133,6 +170,8 @@ class FlashServer(LanguageServer):
         self._pause = asyncio.get_running_loop().call_later(PAUSE_S, self._paused, uri)
 
     def _paused(self, uri: str) -> None:
+        with contextlib.suppress(DocumentError):  # closed meanwhile
+            self.file_changed(uri, self.documents.get(uri).text)
         if self._completer is not None and self.requests.idle and not self._shut_down:
             self._warming = asyncio.ensure_future(self._warm(self._completer, uri))
 
@@ -152,6 +191,7 @@ class FlashServer(LanguageServer):
     def stop(self) -> None:
         """Cancel all work and take no more (LSP: shutdown)."""
         self._shut_down = True
+        self.close_project()
         self._loading.stop()
         self.requests.stop()
 
@@ -189,6 +229,7 @@ class FlashServer(LanguageServer):
         self.documents.limit(config.max_file_bytes)
         if self._completer is not None:
             self._completer.config = config
+            self._completer.context = self._context
 
     def _join(self) -> None:
         self.requests.join()
@@ -233,7 +274,25 @@ def initialize(server: FlashServer, params: types.InitializeParams) -> None:
 
 
 async def initialized(server: FlashServer, params: types.InitializedParams) -> None:
+    server.open_project(_roots(server))
+    if get_capability(server.client_capabilities, "workspace.did_change_watched_files.dynamic_registration"):
+        options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(WATCHED)])
+        watch = types.Registration(str(uuid.uuid4()), types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        server.client_register_capability(types.RegistrationParams([watch]))
     await server.load_completer()
+
+
+def did_change_watched_files(server: FlashServer, params: types.DidChangeWatchedFilesParams) -> None:
+    for change in params.changes:
+        server.file_changed(change.uri)
+
+
+def did_change_workspace_folders(server: FlashServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
+    server.open_project(_roots(server))
+
+
+def did_save(server: FlashServer, params: types.DidSaveTextDocumentParams) -> None:
+    server.file_changed(params.text_document.uri)
 
 
 async def did_change_configuration(server: FlashServer, params: types.DidChangeConfigurationParams) -> None:
@@ -247,26 +306,28 @@ async def did_change_configuration(server: FlashServer, params: types.DidChangeC
 async def inline_completion(
     server: FlashServer, params: types.InlineCompletionParams
 ) -> list[types.InlineCompletionItem] | None:
-    """One item or null; some clients take an empty list or an error badly (LSP: textDocument/inlineCompletion)."""
+    """Items or null; some clients take an empty list or an error badly (LSP: textDocument/inlineCompletion)."""
     uri, selected = params.text_document.uri, params.context.selected_completion_info
+    invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     snapshot = server.snapshot(uri, params.position)
     if snapshot is None:
         return None
     document = server.documents.get(uri)
     if selected is not None:
         return await _complete_selected(server, document, snapshot, selected)
-    answer = await server.complete(snapshot)
-    if answer is None:
-        return None
-    return [types.InlineCompletionItem(answer.text, range=_range(document, answer.start, answer.end))]
+    found = await server.complete(snapshot, invoked)
+    ranges = [_range(document, completion.start, completion.end) for completion in found]
+    items = zip(found, ranges, strict=True)
+    return [types.InlineCompletionItem(completion.text, range=span) for completion, span in items] or None
 
 
 async def completion(server: FlashServer, params: types.CompletionParams) -> types.CompletionList:
     """The same for a client without inline completion, as one item of its menu (LSP: textDocument/completion)."""
     snapshot = server.snapshot(params.text_document.uri, params.position)
-    answer = await server.complete(snapshot) if snapshot else None
-    document = server.documents.get(params.text_document.uri) if answer else None
-    items = [_menu_item(document, snapshot, answer)] if document and snapshot and answer else []
+    invoked = params.context is None or params.context.trigger_kind == types.CompletionTriggerKind.Invoked
+    found = await server.complete(snapshot, invoked) if snapshot else []
+    document = server.documents.get(params.text_document.uri) if found else None
+    items = [_menu_item(document, snapshot, found[0])] if document and snapshot else []
     return types.CompletionList(is_incomplete=True, items=items)
 
 
@@ -281,6 +342,9 @@ def create_server(load: Loader) -> FlashServer:
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
+    server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
+    server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
+    server.feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     return server
 
@@ -292,6 +356,13 @@ def serve(load: Loader) -> NoReturn:
     server = create_server(load)
     server.start_io(stdout=process.reserve_stdout())
     server.finish()
+
+
+def _roots(server: FlashServer) -> list[str]:
+    """The folders the client has open."""
+    folders = [folder.uri for folder in server.workspace.folders.values()]
+    root = server.workspace.root_uri
+    return [path_of(uri) for uri in folders or ([root] if root else [])]
 
 
 def _range(document: Document, start: int, end: int) -> types.Range:
@@ -306,8 +377,8 @@ async def _complete_selected(
     if not start <= snapshot.cursor <= end:
         return None
     accepted = snapshot.replaced(start, end, selected.text)
-    answer = await server.complete(accepted)
-    text = answer and extension(accepted, start, answer)
+    found = await server.complete(accepted, invoked=False)
+    text = extension(accepted, start, found[0]) if found else None
     return [types.InlineCompletionItem(text, range=selected.range)] if text else None
 
 

@@ -83,7 +83,8 @@ def choose(score: Counter[int], upstream: GgufFile, size: int) -> list[int]:
     ]
     parts = parts_of(upstream)
     kept = set(special) | set(range(BYTES))
-    for token, _ in score.most_common():
+    counted = [token for token, _ in score.most_common()]
+    for token in [*counted, *range(len(kinds))]:  # of those never met, the early ones are the more frequent
         more = set(needed(token, parts)) - kept
         if len(kept) + len(more) <= size:
             kept |= more

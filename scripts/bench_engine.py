@@ -62,7 +62,7 @@ from flash_ls.errors import Cancelled, FlashLsError
 from flash_ls.postprocess import LineRule
 from flash_ls.prompt import Prompt, build_prompt
 from flash_ls.tuning import load_model
-from scripts.eval import BENCH, Case, load_cases, spread
+from scripts.cases import BENCH, Case, load_cases, spread
 from scripts.type_along import type_text
 
 PEER = "llama.cpp"

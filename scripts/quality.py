@@ -50,7 +50,7 @@ from flash_ls.errors import FlashLsError
 from flash_ls.prompt import build_prompt
 from flash_ls.tuning import load_model
 from scripts.bench_engine import gguf_file, table, weight_bytes
-from scripts.eval import BENCH, Case, load_cases, spread
+from scripts.cases import BENCH, Case, load_cases, spread
 
 REFERENCE = "fp32"
 MOST_TOKENS = 64

@@ -11,6 +11,7 @@ from typing import cast
 
 from flash_ls.completer import Completer, Completion
 from flash_ls.config import Config
+from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.document import Snapshot
 from flash_ls.engine.decode import GenerationStats
@@ -26,13 +27,16 @@ class FakeCompleter:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.context: Context | None = None
 
-    def complete(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
+    def answer(self, snapshot: Snapshot, asked: int, deadline: Deadline) -> list[Completion]:
         line = re.split(r"[\r\n]", snapshot.before)[-1]
         self._misbehave(line, deadline)
-        text = "" if "EMPTY" in line else self._text(line, snapshot)
+        text = "" if "EMPTY" in line or ("UNSURE" in line and not asked) else self._text(line, snapshot)
+        texts = [text, f"{text}2", f"{text}3"] if "SEVERAL" in line and asked else [text]
         end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in line else 0)
-        return Completion(text, snapshot.cursor, end, "stop", GenerationStats(prompt_tokens=7, cached_tokens=3))
+        stats = GenerationStats(prompt_tokens=7, cached_tokens=3)
+        return [Completion(text, snapshot.cursor, end, "stop", stats) for text in texts[: asked or 1]]
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         say(f"reads to {snapshot.cursor}")
@@ -42,6 +46,9 @@ class FakeCompleter:
     def _text(self, line: str, snapshot: Snapshot) -> str:
         if "SETTINGS" in line:
             return f"{self.config.model} {self.config.budget_ms}"
+        if "PROJECT" in line:
+            excerpts = self.context.choose(snapshot, (0, 0)).excerpts if self.context else ()
+            return " ".join(f"{path}={text}" for path, text in excerpts) or "nothing"
         return f"{line}|{snapshot.line_suffix}"
 
     def _misbehave(self, line: str, deadline: Deadline) -> None:

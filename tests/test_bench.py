@@ -43,7 +43,7 @@ from scripts.bench_engine import (
     summary,
     weight_bytes,
 )
-from scripts.eval import Case
+from scripts.cases import Case
 from tests.engine.toy_drafters import TYPICAL
 from tests.toy_model import SHAPE, ToyWeights, write_artifact
 

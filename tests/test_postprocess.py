@@ -46,6 +46,24 @@ def test_a_line_ends_at_its_end_or_is_not_shown(generated: str, finished: bool, 
         ("javascript", "  if (a) {\n    ¦\n  }", "b()\n  }\n", "b()"),
         ("javascript", "  if (a) {\n    ¦\n}", "b()\n  }\n}", "b()\n  }"),
         ("javascript", "  if (a) {¦", "\n    b()\n}\n", "\n    b()"),
+        ("csharp", "  void F() {¦", "\n#if A\n    a();\n  }\n  int B;", "\n#if A\n    a();\n  }"),
+        ("php", "  case $a) {¦", "\n  case 1:\n    b();\n  }\n  c();", "\n  case 1:\n    b();\n  }"),
+        ("css", "a {¦\n}", "\n  b: c;\n}\nd {", "\n  b: c;"),
+        ("ruby", "  def f\n    ¦", "a\n  end\n\n  def g\n", "a\n  end"),
+        ("ruby", "  def f\n    ¦\n  end", "a\n  end\n\n  def g\n", "a"),
+        ("ruby", "  def f\n    ¦\nend", "a\n  end\nend\n", "a\n  end"),
+        ("ruby", "  if a\n    ¦", "b\n  else\n    c\n  end\n  d\n", "b\n  else\n    c\n  end"),
+        ("ruby", "  if a\n    ¦\n  else\n    c\n  end", "b\n  else\n    d\n  end\n", "b"),
+        ("ruby", "case a\n¦", "when 1\n  b\nwhen 2\n  c\nend\nd\n", "when 1\n  b\nwhen 2\n  c\nend"),
+        ("ruby", "def f\n¦", "  a = 1\nendless = 2\n", "  a = 1"),
+        ("lua", "f(function()¦)", "\n  a()\nend)\nb()\n", "\n  a()\nend)"),
+        ("lua", "repeat¦", "\n  a()\nuntil b == c\nd()\n", "\n  a()\nuntil b == c"),
+        ("bash", "if a; then¦", "\n  b\nfi\nc d\n", "\n  b\nfi"),
+        ("bash", "if a; then¦\nfi", "\n  b\nfi\nc d\n", "\n  b"),
+        ("bash", "for a in b; do¦", "\n  c <<EOF\nd e\nEOF\ndone\nf\n", "\n  c <<EOF\nd e\nEOF\ndone"),
+        ("bash", "f() {¦", "\n  a\n}\nb c\n", "\n  a\n}"),
+        ("python", "  def f():¦", '\n    a = """\nb c\n"""\n    d\n  e f', '\n    a = """\nb c\n"""\n    d'),
+        ("go", "  f() {¦", "\n    a := `\nb c`\n  }\n  d", "\n    a := `\nb c`\n  }"),
     ],
 )
 @pytest.mark.parametrize("finished", [False, True])
@@ -63,6 +81,19 @@ def test_only_whole_lines_of_an_unfinished_block_are_shown() -> None:
     assert rule.cut("\n    a\n    b", finished=True) == "\n    a\n    b"
     assert rule.cut("a.b", finished=False) == ""
     assert BlockRule("", "go").cut("\n\ta\n}", finished=False) == "\n\ta\n}"
+
+
+@pytest.mark.parametrize(("language", "end"), [("ruby", "end"), ("bash", "fi"), ("lua", "end"), ("php", "}")])
+def test_what_closes_the_block_is_not_repeated_when_the_model_ends_with_it(language: str, end: str) -> None:
+    generated = f"\n    a\n  {end}"
+    assert BlockRule("  ", language).cut(generated, finished=True) == generated
+    assert BlockRule("  ", language, f"\n  {end}\n").cut(generated, finished=True) == "\n    a"
+
+
+def test_a_closing_word_is_complete_only_when_something_else_begins() -> None:
+    complete = BlockRule("", "lua").complete
+    assert [complete(f"\n\ta\n{end}") for end in ("e", "end", "end)", "else", "elsei")] == [False] * 5
+    assert [complete(f"\n\ta\n{end}") for end in ("end\n", "end x", "ends\n", "e x")] == [True] * 4
 
 
 def test_a_closing_brace_is_complete_only_when_something_else_begins() -> None:
@@ -95,6 +126,11 @@ PIECES = st.sampled_from(
         ":",
         "def f():",
         "\r\n",
+        '"',
+        "`",
+        "end",
+        "else",
+        "fi",
     ]
 )
 RULES = st.one_of(
@@ -102,8 +138,8 @@ RULES = st.one_of(
     st.builds(
         BlockRule,
         st.sampled_from(["", "  ", "\t"]),
-        st.sampled_from(["python", "go", "cpp", "text"]),
-        st.sampled_from(["", "}", "\n}", "\n  }", "\nx"]),
+        st.sampled_from(["python", "go", "cpp", "ruby", "lua", "bash", "php", "text"]),
+        st.sampled_from(["", "}", "\n}", "\n  }", "\nx", "\nend", "\n  else", "\n\tfi"]),
     ),
 )
 

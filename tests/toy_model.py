@@ -23,7 +23,7 @@ from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest, M
 NAME = "toy"
 WORDS = ["    ", "self", " return", "def", " =", "if", "print", "é", "\U0001f600"]
 """Each becomes one token, and so does each of its beginnings: the last ones end inside a character."""
-SPECIALS = ["<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|repo_name|>"]
+SPECIALS = ["<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|repo_name|>", "<|file_sep|>"]
 
 
 def _characters() -> dict[int, str]:
@@ -67,6 +67,8 @@ FORM = PromptFormat(
     fim_prefix=FIRST_SPECIAL + SPECIALS.index("<|fim_prefix|>"),
     fim_middle=FIRST_SPECIAL + SPECIALS.index("<|fim_middle|>"),
     fim_suffix=FIRST_SPECIAL + SPECIALS.index("<|fim_suffix|>"),
+    repo_name=FIRST_SPECIAL + SPECIALS.index("<|repo_name|>"),
+    file_sep=FIRST_SPECIAL + SPECIALS.index("<|file_sep|>"),
     stop_ids=tuple(range(FIRST_SPECIAL, SHAPE.vocabulary)),
 )
 

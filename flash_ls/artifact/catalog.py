@@ -19,7 +19,7 @@ from flash_ls.errors import ModelMissing
 RECIPE = 2
 """Counts changes of the build that change the artifact."""
 REVISION_DIGITS = 12
-IDS = ("fim_prefix", "fim_middle", "fim_suffix", "first_special")
+IDS = ("fim_prefix", "fim_middle", "fim_suffix", "repo_name", "file_sep", "first_special")
 
 
 @dataclass(frozen=True, slots=True)

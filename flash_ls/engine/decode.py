@@ -24,6 +24,13 @@ PREFILL_CHUNK = 64
 Finish = Literal["stop", "rule", "limit", "deadline"]
 
 
+class Step(NamedTuple):
+    """A token and how likely it was where it stands, in nats."""
+
+    token: int
+    log_probability: float
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """When to stop, and what the text must agree with."""
@@ -34,6 +41,8 @@ class GenerationParams:
     """Text taken back from the prompt, which the first tokens have to spell again (token healing)."""
     complete: Callable[[str], bool] = lambda text: False
     """Stop rule on the text so far, without the healed text."""
+    forced: tuple[Step, ...] = ()
+    """How the answer has to begin, healed text included: to ask for another answer than the greedy one."""
 
 
 @dataclass(slots=True)
@@ -50,6 +59,19 @@ class GenerationStats:
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
 
+    def then(self, later: "GenerationStats") -> "GenerationStats":
+        """Of this generation and a later one with the same prompt."""
+        return GenerationStats(
+            self.prompt_tokens,
+            self.cached_tokens,
+            self.drafted_tokens + later.drafted_tokens,
+            self.accepted_tokens + later.accepted_tokens,
+            self.target_steps + later.target_steps,
+            self.precise_steps + later.precise_steps,
+            self.prefill_ms,
+            self.decode_ms + later.prefill_ms + later.decode_ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -58,6 +80,8 @@ class Generation:
     tokens: list[int]
     text: str
     log_probabilities: list[float]
+    runners_up: list[Step]
+    """The second best at each step that was not forced, the last one included: where other answers branch off."""
     finish: Finish
     stats: GenerationStats
 
@@ -72,11 +96,14 @@ class _Output:
     pending: bytes = field(init=False)
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
+    runners_up: list[Step] = field(default_factory=list)
     finish: Finish | None = None
 
     def __post_init__(self) -> None:
         self.pending = self.params.healed
         self.stream = TextStream(self.tokenizer, skip=len(self.pending))
+        for step in self.params.forced:
+            self.commit(*step)
 
     @property
     def allowed(self) -> IdArray | None:
@@ -96,12 +123,22 @@ class _Output:
         elif len(self.tokens) >= self.params.max_tokens:
             self.finish = "limit"
 
+    def generation(self, stats: GenerationStats) -> Generation:
+        """The outcome, once there is a `finish`."""
+        assert self.finish is not None
+        text = self.stream.text
+        return Generation(self.tokens, text, self.log_probabilities, self.runners_up, self.finish, stats)
+
 
 class _Choice(NamedTuple):
     token: int
     log_probability: float
-    lead: float
-    """How far, in nats, the second best is behind."""
+    runner_up: Step
+
+    @property
+    def lead(self) -> float:
+        """How far, in nats, the second best is behind."""
+        return self.log_probability - self.runner_up.log_probability
 
 
 def _choose(logits: Logits, row: int) -> _Choice:
@@ -111,7 +148,9 @@ def _choose(logits: Logits, row: int) -> _Choice:
     behind = values - values[best]
     log_probability = -float(np.log(np.exp(behind).sum()))
     behind[best] = -np.inf
-    return _Choice(int(logits.words[best]), log_probability, -float(behind.max()))
+    second = int(behind.argmax())
+    runner_up = Step(int(logits.words[second]), log_probability + float(behind[second]))
+    return _Choice(int(logits.words[best]), log_probability, runner_up)
 
 
 @dataclass(slots=True)
@@ -139,6 +178,7 @@ class _Run:
                 logits = self._target(committed, drafts, precise=True)
                 choice = _choose(logits, place)
                 self.stats.precise_steps += 1
+            self.output.runners_up.append(choice.runner_up)
             self.output.commit(choice.token, choice.log_probability)
             accepted += choice.token == draft
             if self.output.finish is not None or choice.token != draft:
@@ -188,7 +228,7 @@ def generate(
             prefilled = time.perf_counter()
     stats.prefill_ms = (prefilled - start) * 1e3
     stats.decode_ms = (time.perf_counter() - prefilled) * 1e3
-    return Generation(output.tokens, output.stream.text, output.log_probabilities, output.finish, stats)
+    return output.generation(stats)
 
 
 def prefill(model: Model, cache: KVCache, prompt: list[int], deadline: Deadline, leave: int = PREFILL_CHUNK) -> int:

@@ -43,13 +43,16 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
-    """The fill-in-the-middle prompt the model was taught (arXiv 2207.14255), and the ids that end its answer."""
+    """The fill-in-the-middle prompt the model was taught (arXiv 2207.14255; with context, arXiv 2409.12186),
+    and the ids that end its answer."""
 
     order: str
     version: int
     fim_prefix: int
     fim_middle: int
     fim_suffix: int
+    repo_name: int
+    file_sep: int
     stop_ids: tuple[int, ...]
 
 

@@ -1,0 +1,145 @@
+"""Chunks of source files, found by the words they share with some text.
+
+A chunk is a few lines; what is kept of it is where it stands and hashes of its words, never its text. Chunks are
+ranked by the Jaccard similarity of the two sets of words: likeness to the code at hand is what helps a model that
+copies well (RepoCoder, arXiv 2303.12570, ranks so too).
+
+Knows nothing of folders, editors or prompts. One thread may write while others read.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHUNK_LINES = 12
+STRIDE_LINES = 6
+"""A chunk begins at each multiple of so many lines: they overlap, so that what belongs together is seldom cut."""
+RECENT_FILES = 64
+"""Files that changed are kept apart until there are so many: their table is cheap to make anew."""
+WORD = re.compile(r"[^\W\d]\w+")
+"""What counts as a word: a name or keyword of two letters or more."""
+
+Hashes = NDArray[np.uint32]
+
+
+class Chunk(NamedTuple):
+    """Where a chunk stands, and how alike it is to what was looked for, from 0 to 1."""
+
+    path: str
+    first_line: int
+    """Counted from 0."""
+    similarity: float
+
+
+def words_of(text: str) -> Hashes:
+    """Hashes of the distinct words of two letters or more."""
+    return np.array([crc32(word.encode()) for word in sorted(set(WORD.findall(text)))], np.uint32)
+
+
+def chunks_of(text: str) -> list[Hashes]:
+    """The words of each chunk of a file."""
+    lines = text.split("\n")
+    last = max(1, len(lines) - CHUNK_LINES // 2)
+    return [words_of("\n".join(lines[first : first + CHUNK_LINES])) for first in range(0, last, STRIDE_LINES)]
+
+
+class Index:
+    """The chunks of the files of a workspace."""
+
+    def __init__(self) -> None:
+        self._sealed: tuple[_Table, ...] = ()
+        self._recent: dict[str, list[Hashes]] = {}
+        self._recent_table = _Table(self._recent)
+
+    def __len__(self) -> int:
+        """The number of files."""
+        return sum(int(table.alive.sum()) for table in self._tables())
+
+    def add(self, files: Iterable[tuple[str, str]]) -> None:
+        """Put in many files at once, each a path and its text, in the place of what is known of them."""
+        chunks = {path: chunks_of(text) for path, text in files}
+        for path in chunks:
+            self.remove(path)
+        self._sealed = (*self._sealed, _Table(chunks))
+
+    def update(self, path: str, text: str) -> None:
+        """Put in one file, in the place of what is known of it."""
+        self.remove(path)
+        self._recent[path] = chunks_of(text)
+        self._recent_table = _Table(self._recent)
+        if len(self._recent) >= RECENT_FILES:
+            self._sealed = (*self._sealed, self._recent_table)
+            self._recent = {}
+            self._recent_table = _Table(self._recent)
+
+    def remove(self, path: str) -> None:
+        """Forget a file, if it is known."""
+        self._recent.pop(path, None)
+        for table in self._tables():
+            table.forget(path)
+
+    def nearest(self, text: str, most: int, hidden: str = "") -> list[Chunk]:
+        """At most `most` chunks that share words with `text`, the most alike first, none of the file `hidden`."""
+        words = words_of(text)
+        found = [chunk for table in self._tables() for chunk in table.nearest(words, most, hidden)]
+        return sorted(found, key=lambda chunk: (-chunk.similarity, chunk.path, chunk.first_line))[:most]
+
+    def knows(self, word: str) -> bool:
+        """Whether some file has the word."""
+        return any(table.has(crc32(word.encode())) for table in self._tables())
+
+    def _tables(self) -> tuple["_Table", ...]:
+        return (*self._sealed, self._recent_table)
+
+
+class _Table:
+    """The chunks of some files: for each word those that have it. Files can only be taken out."""
+
+    def __init__(self, files: dict[str, list[Hashes]]) -> None:
+        files = dict(sorted(files.items()))
+        self._paths = list(files)
+        self._numbers = {path: number for number, path in enumerate(self._paths)}
+        self.alive = np.ones(len(files), bool)
+        """Of each file, whether it is still as it was."""
+        counts = [len(chunks) for chunks in files.values()]
+        self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), counts)
+        self._first_lines = STRIDE_LINES * np.concatenate([np.zeros(0, int), *map(np.arange, counts)])
+        chunks = [words for chunks in files.values() for words in chunks]
+        self._sizes = np.array([len(words) for words in chunks], np.int32)
+        words = np.concatenate([np.zeros(0, np.uint32), *chunks])
+        order = np.argsort(words, kind="stable")
+        self._chunks = np.repeat(np.arange(len(chunks), dtype=np.int32), self._sizes)[order]
+        distinct, starts = np.unique(words[order], return_index=True)
+        self._words = np.append(distinct, np.uint32(0))  # a word beyond the last one finds this
+        self._bounds = np.append(starts, [len(words), len(words)]).astype(np.int32)
+
+    def forget(self, path: str) -> None:
+        if path in self._numbers:
+            self.alive[self._numbers[path]] = False
+
+    def has(self, word: int) -> bool:
+        return bool(self.alive[self._file_of[self._having(np.array([word], np.uint32))]].any())
+
+    def nearest(self, words: Hashes, most: int, hidden: str) -> list[Chunk]:
+        shared = np.bincount(self._having(words), minlength=len(self._sizes))
+        alive = self.alive.copy()
+        if hidden in self._numbers:
+            alive[self._numbers[hidden]] = False
+        shared *= alive[self._file_of]
+        similarity = shared / np.maximum(self._sizes + len(words) - shared, 1)
+        best = np.argsort(-similarity, kind="stable")[:most]
+        return [self._chunk(int(number), float(similarity[number])) for number in best if shared[number]]
+
+    def _having(self, words: Hashes) -> NDArray[np.int32]:
+        """The chunks that have each of `words`, one after the other."""
+        places = np.searchsorted(self._words[:-1], words)
+        known = places[self._words[places] == words]
+        spans = [self._chunks[self._bounds[place] : self._bounds[place + 1]] for place in known]
+        return np.concatenate([np.zeros(0, np.int32), *spans])
+
+    def _chunk(self, number: int, similarity: float) -> Chunk:
+        return Chunk(self._paths[self._file_of[number]], int(self._first_lines[number]), similarity)

@@ -1,0 +1,105 @@
+"""The user's project: its files as an index, which a thread of its own keeps while nobody waits for a completion.
+
+Knows nothing of prompts, editors or the protocol.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import PurePath
+from queue import SimpleQueue
+
+from flash_ls.index import Index
+from flash_ls.workspace import SourceFile, Workspace
+
+BATCH_FILES = 128
+"""Files of the first walk that are put into the index together."""
+WAIT_S = 0.02
+"""Between two looks at whether the machine is needed for something more urgent."""
+
+logger = logging.getLogger(__name__)
+
+
+class Project:
+    """Some root folders, read into an index one file at a time; later the files that change."""
+
+    def __init__(self, roots: Sequence[str], excludes: Sequence[str], busy: Callable[[], bool]) -> None:
+        self.index = Index()
+        self._roots = [key(os.path.abspath(root)) for root in roots]
+        self._workspace = Workspace(roots, excludes)
+        self._busy = busy
+        self._open: dict[str, str] = {}
+        self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """Of the first root."""
+        return PurePath(self._roots[0]).name if self._roots else ""
+
+    def title(self, path: str) -> str:
+        """A file's path from its root, or its name if it is in none."""
+        inside = [path[len(root) + 1 :] for root in self._roots if path.startswith(f"{root}/")]
+        return min(inside, key=len, default=PurePath(path).name)
+
+    def read(self, path: str) -> str | None:
+        """The text of a file, as an editor has it if one does; None when it is gone or is not to be shown."""
+        return self._open.get(path) or self._workspace.read(path)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def changed(self, path: str, text: str | None = None) -> None:
+        """Read a file again that was changed, made or deleted; an editor that has it open knows its `text`."""
+        self._changes.put((path, text))
+
+    def stop(self) -> None:
+        """Read no more. Returns at once."""
+        self._stopped.set()
+        self._changes.put(("", None))
+
+    def join(self) -> None:
+        """Wait until the thread has noticed `stop`."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        began, files = time.monotonic(), self._workspace.files()
+        while batch := list(islice(files, BATCH_FILES)):
+            self.index.add(self._texts(batch))
+        logger.info("index files=%d ms=%d", len(self.index), 1000 * (time.monotonic() - began))
+        while not self._stopped.is_set():
+            self._update(*self._changes.get())
+
+    def _texts(self, files: list[SourceFile]) -> Iterator[tuple[str, str]]:
+        for file in files:
+            if self._give_way() and (text := self.read(key(file.path))) is not None:
+                yield key(file.path), text
+
+    def _update(self, path: str, text: str | None) -> None:
+        if not self._give_way():
+            return
+        self._open.pop(path, None)
+        belongs = self._workspace.accepts(path)
+        if belongs and text is not None:
+            self._open[path] = text
+        if belongs and (text := self.read(path)) is not None:
+            self.index.update(path, text)
+        else:
+            self.index.remove(path)
+
+    def _give_way(self) -> bool:
+        """Wait while others are busy; whether to go on."""
+        while self._busy() and not self._stopped.wait(WAIT_S):
+            pass
+        return not self._stopped.is_set()
+
+
+def key(path: str) -> str:
+    """A path as `Snapshot.path` spells it."""
+    posix = PurePath(path).as_posix()
+    return posix[:1].lower() + posix[1:] if posix[1:2] == ":" else posix

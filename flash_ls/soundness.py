@@ -1,0 +1,503 @@
+"""Whether a suggestion fits: how much of it can stand between the text before and after the cursor.
+
+The judge is the parser. A buffer is rarely whole while somebody types, so what counts is the change: the text may leave
+no more errors than there are with nothing, a word, or no line at all in its place. Where the buffer is broken anyway,
+the text before the cursor is judged alone, with the brackets closed that it leaves open.
+
+It knows what can be parsed, not what is meant, and nothing of models or editors.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from itertools import chain, islice, pairwise
+from sys import maxsize
+from typing import NamedTuple, get_args
+
+from flash_ls.grammar import Node, parse
+from flash_ls.language import LANGUAGES, Blocks, Language
+
+_BEFORE, _AFTER = 8_000, 4_000
+"""How many characters around the cursor are parsed; of what stands farther away only the enclosing headers are."""
+_FAR_LINES = 3_000
+"""How far away headers and their closers are looked for."""
+_HEADER_LINES = 10
+_LONGEST_HEADER = 300
+_DIALECTS = frozenset({"sql"})
+"""Languages that no grammar covers."""
+_LONGEST_LINE = 2_000
+"""In a longer line, which nobody writes by hand, nothing is parsed."""
+_CUTS = 6
+"""How many shorter texts are tried."""
+_FILE = 60_000
+"""Files up to this size are parsed whole if what is around the cursor cannot be parsed without errors."""
+_BUDGET = 160_000
+"""How many characters are parsed to judge a text."""
+_COSTLY = 8
+"""With so many errors parsing takes twice as long."""
+_FEW = 5
+"""With more errors than that, it is not one line that is missing."""
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_HEADERS = ("if (x) {", "x: {", "X {", "x(() => {", "x([&]() {", "x(func() {", "void x() {", "x(", "[")
+"""What begins a block, a literal or a call."""
+_DEPTH = 20
+"""How many open brackets a closer may close."""
+_STRING = r'(?P<string>"(?:\\.|[^"\\\n])*")'
+_CODE_LINE = re.compile(
+    r"^(?P<apart>(?<=\n\n))?([ \t]*)(?P<definition>@|async |class |def |export |fn |func |pub |public )?[^\s)\]}*].*$",
+    re.MULTILINE,
+)
+_HEADER_END = re.compile(r"[({\[:]\s*$")
+_FULL_LINE = re.compile(r"(?<!\\\n)^[ \t]*(?=\S)", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
+_DANGLING = re.compile(r"(?:&&|\|\||(?<!\+)\+|(?<!-)-|[.%^=|])\Z")
+_CLOSING = re.compile(r"[ \t]*(?:\}[)\]};,]*|[)\]][)\]};,]*$)")
+_MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_?[A-Z0-9_]{2,}\b|^[ \t]*#", re.MULTILINE)
+_CUT = re.compile(r"(?<=[;)\]}\"'`({\[])|(?=\s*(?:[,.(\[{)\]}]|[^\w\s\"'`;]+\s))")
+"""Where a line may end early: after a statement, a bracket or a string, before an operator or a comma."""
+_OPEN_END = {blocks: re.compile(rf"[({{\[{':' if blocks == 'indent' else ''}]\Z") for blocks in get_args(Blocks)}
+_LONG = re.compile(r"\w*(?:\"\"\"|'''|`)|(?s:.)*\n")
+_ANNOTATION = re.compile(r"[ \t]*(?:@|\[|#!?\[|#if).*\Z")
+_HEADER = re.compile(
+    r"[ \t]*(?:\}[ ]*)?(?:(?:else[ ]+)?(?:catch|for|foreach|if|lock|switch|synchronized|using|while)\b.*\)|else|do|try"
+    r"|(?!(?:await|case|delete|else|goto|new|return|throw|yield)\b)\w[\w<>[\]*&:,.? ]*[ *&][\w:~]+\(.*\))\Z"
+)
+"""A line whose brace stands on the next."""
+_TAILS = {
+    "braces": ("", ";", "{}", " => {}", "finally {}", "while (x);"),
+    "indent": ("", " pass", ": pass", "\n{indent}finally: pass", "\n{indent} case x: pass"),
+    "end": ("", "\nend", "\nuntil x", "\n:\nfi", "\n:\ndone", "\nx) ;;\nesac", "\n:\n}"),
+    "none": ("",),
+}
+"""What may come after a text whose end opens something."""
+_DECLARATIONS = {
+    "braces": ("void x() {}", "class X {}", "fn x() {}", "x() {}", "#endif"),
+    "indent": ("def x(): pass",),
+    "end": ("",),
+    "none": ("",),
+}
+"""What may come after an annotation."""
+
+
+def sound_part(text: str, before: str, after: str, language: str) -> str:
+    """The longest beginning of `text` that fits between `before` and `after`; empty when none does.
+
+    `after` is what will follow: without what the text replaces. In a language that is not in `LANGUAGES` the text has
+    to close no bracket that is not open.
+    """
+    place = _place(before, after, language)
+    if place.fits(text):
+        return text
+    parts = (text[:end].rstrip() for end in _cuts(text))
+    return next((part for part in parts if place.fits(part, shortened=True)), "")
+
+
+def _place(before: str, after: str, language: str) -> "_Prose | _Code":
+    line = len(before) - before.rfind("\n") + max(after.find("\n"), 0)
+    known = language in LANGUAGES and language not in _DIALECTS and line <= _LONGEST_LINE
+    return _Code(before, after, language) if known else _Prose(before, language)
+
+
+def _cuts(text: str) -> Iterator[int]:
+    """Offsets at which the text may end, the last first: line ends, then places in the first line."""
+    lines = [match.start() for match in re.finditer("\n", text)]
+    if len(lines) > _CUTS:
+        lines = [lines[0], *(lines[len(lines) * part // _CUTS] for part in range(1, _CUTS - 1)), *lines[-2:]]
+    within = {match.start() for match in _CUT.finditer(text.partition("\n")[0])} - {len(text)}
+    ends = [*sorted(within), *lines]
+    return islice((end for end in reversed(ends) if _is_telling(text[:end])), _CUTS)
+
+
+def _is_telling(part: str) -> bool:
+    return len("".join(part.split())) > 1 and re.search(r"\w", part) is not None
+
+
+class _Prose:
+    """A place in a text that cannot be parsed."""
+
+    def __init__(self, before: str, language: str) -> None:
+        self.before, self.language = before[-_BEFORE:], language
+
+    def fits(self, text: str, shortened: bool = False) -> bool:
+        """Whether `text` closes nothing that is not open; round brackets alone are common in prose."""
+        surplus = _match(self.before + text, self.language).surplus
+        return not any(offset >= len(self.before) and closer != ")" for offset, closer in surplus)
+
+
+class _Code:
+    """A place in code, seen in several views."""
+
+    def __init__(self, before: str, after: str, language: str) -> None:
+        parser = _Parser(language)
+        head, tail = _head(before), _tail(after, LANGUAGES[language].blocks)
+        self.near = _View(head, *_lines(tail), parser)
+        """With what is around."""
+        self.alone = _Alone(head, _lines(tail)[0], "", parser)
+        """Without what follows."""
+        cut = len(head) < len(before) or len(tail) < len(after)
+        self.far = _View(before, *_lines(after), parser) if cut and len(before + after) <= _FILE else None
+        """With all of the file, if that is small enough and not all of it is near."""
+
+    def fits(self, text: str, shortened: bool = False) -> bool:
+        """Whether `text` brings no errors. It may end with something opened, unless it is `shortened`.
+
+        What cannot be judged in time fits, unless it is `shortened`.
+        """
+        if _adds_lines(text, self.near.before) and not _is_indented(text, self.near):
+            return False
+        try:
+            if not self.near.errors(text):
+                return not self._takes_next_line(text)
+            return _is_prose(text, self.near, shortened) or self._is_no_worse(text, shortened)
+        except TimeoutError:
+            return not shortened
+
+    def _takes_next_line(self, text: str) -> bool:
+        """Whether `text` ends with an operator that makes a statement below, as far in as its own line, its operand."""
+        near = self.near
+        if (
+            near.rest.strip()
+            or not _DANGLING.search(text)
+            or LANGUAGES[near.language].blocks not in ("braces", "indent")
+        ):
+            return False
+        below = _INDENT.search(near.below, 1)
+        follows = below and near.below[below.end()].isalpha()
+        line = _INDENT.match((near.before + text).rpartition("\n")[2])
+        if not below or not line or not follows or len(below[0]) > len(line[0]):
+            return False
+        waiting = _match(near.before + text, near.language).waiting
+        return waiting[-1:] in ([], ["}"]) and near.errors(text, ";") > 0
+
+    def _is_no_worse(self, text: str, shortened: bool) -> bool:
+        """Judged in the first view without errors of its own, or if there is none, in any.
+
+        Where words end a block, what is left open is not closed, so that an unfinished buffer tells nothing.
+        """
+        if self.near.floor and self.far and not self.far.errors(text):
+            return True
+        views = (self.near, self.alone)
+        clean = next((view for view in views if not view.floor), None)
+        if not clean and LANGUAGES[self.near.language].blocks == "end":
+            return True
+        return any(view.admits(text, shortened) for view in ([clean] if clean else views))
+
+
+class _Parser:
+    """Counts errors until its budget is spent."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._left = _BUDGET
+        self._known: dict[str, int] = {}
+
+    def errors(self, code: str) -> int:
+        """Errors and missing tokens in `code`. Raises `TimeoutError`."""
+        if code not in self._known:
+            if self._left <= 0:
+                raise TimeoutError
+            self._known[code] = _count(parse(code, self.language))
+            self._left -= len(code) * (1 + self._known[code] // _COSTLY)
+        return self._known[code]
+
+
+class _View:
+    """What surrounds a text."""
+
+    def __init__(self, before: str, rest: str, below: str, parser: _Parser) -> None:
+        self.before, self.rest, self.below, self._parser = before, rest, below, parser
+        self.language = parser.language
+
+    def admits(self, text: str, shortened: bool) -> bool:
+        """Whether the text brings no errors, by itself or, unless it is `shortened`, with what may be typed next."""
+        most = self.floor + self._excused(text)
+        return any(self.errors(*halves) <= most for halves in islice(self._becomes(text), 1 if shortened else None))
+
+    def errors(self, text: str, rest: str | None = None) -> int:
+        """Errors with `text` at the cursor and `rest`, or else what is there, as the end of its line."""
+        return self._parser.errors(self._code(text, rest))
+
+    @cached_property
+    def floor(self) -> int:
+        """The fewest errors there are without the text."""
+        neutral = chain(map(self.errors, ("x", "")), self._errors_without_line())
+        fewest = _fewest(neutral)
+        return min(fewest, _fewest(self._errors_with_header())) if fewest <= _FEW else fewest
+
+    def _errors_without_line(self) -> Iterator[int]:
+        """A line that goes on behind the cursor has to make sense: it is not taken away."""
+        if not self.rest.strip():
+            line_start = self.before.rfind("\n") + 1
+            yield type(self)(self.before[:line_start], self.rest, self.below, self._parser).errors("")
+
+    def _code(self, text: str, rest: str | None = None) -> str:
+        return self.before + text + (self.rest if rest is None else rest) + self.below
+
+    def _errors_with_header(self) -> Iterator[int]:
+        """For what may begin the block that is closed below the cursor and begins nowhere."""
+        surplus = _match(self.before + self.rest + self.below, self.language).surplus
+        return map(self.errors, _HEADERS if surplus else ())
+
+    def _excused(self, text: str) -> int:
+        """How many errors may be due to macros and directives, if the text leaves as many brackets open as it found."""
+        if not LANGUAGES[self.language].directives:
+            return 0
+        with_text, without = _match(self._code(text), self.language), _match(self._code(""), self.language)
+        if len(with_text.waiting + with_text.surplus) > len(without.waiting + without.surplus):
+            return 0
+        line = self.before.rpartition("\n")[2] + text + self.rest
+        return len(_MACRO.findall(line)) + (self.floor > 0)
+
+    def _becomes(self, text: str) -> Iterator[tuple[str, str]]:
+        """The text with the rest of its line, and both with what may be typed next."""
+        yield text, self.rest
+        row = LANGUAGES[self.language]
+        line = self.before.rpartition("\n")[2] + text
+        mark = _open_quote(text)
+        if mark or _OPEN_END[row.blocks].search(text):
+            taken = len(_match(self.rest, self.language).surplus)
+            closers = mark + "".join(reversed(_match(line + mark, self.language).waiting[taken:]))
+            yield from ((text + closers + tail, self.rest) for tail in _tails(line, row))
+        else:
+            closers = "".join(reversed(_match(line + self.rest, self.language).waiting)) if self.rest else ""
+            yield from ((text, self.rest + closers + tail) for tail in _tails(line + self.rest, row))
+
+
+def _fewest(counts: Iterator[int]) -> int:
+    """The least of counts, none of which is looked at after a zero."""
+    least = maxsize
+    for count in counts:
+        least = min(least, count)
+        if not least:
+            break
+    return least
+
+
+class _Alone(_View):
+    """What stands before a text and on its line; brackets that are left open are closed."""
+
+    def _code(self, text: str, rest: str | None = None) -> str:
+        code = super()._code(text, rest)
+        return f"{code}\n{''.join(reversed(_match(code, self.language).waiting))}"
+
+
+def _lines(after: str) -> tuple[str, str]:
+    """The rest of the cursor's line, and what is below."""
+    rest = after.partition("\n")[0]
+    return rest, after[len(rest) :]
+
+
+def _is_prose(text: str, view: _View, shortened: bool) -> bool:
+    """Whether the text stands in a comment or a string of many lines, or is a comment, if it is not `shortened`."""
+    before = view.before
+    start = _match(f"{before}{text}x", view.language).unended
+    if start is None or start < len(before):
+        return start is not None and start == _match(f"{before}x", view.language).unended
+    return not shortened and "\n" not in text and not text[: start - len(before)].strip()
+
+
+def _tails(line: str, row: Language) -> list[str]:
+    """What may come after a line that is not all of a statement."""
+    code = line.rstrip().rpartition("\n")[2]
+    indent = code[: len(code) - len(code.lstrip())]
+    if _ANNOTATION.match(code):
+        return [f"\n{indent}{tail}" for tail in _DECLARATIONS[row.blocks]]
+    words = row.words and re.search(rf"{row.words.headers}|{row.words.bodies}", code)
+    opens = (
+        words
+        or _OPEN_END[row.blocks].search(code)
+        or (row.blocks == "braces" and _HEADER.match(code[:_LONGEST_HEADER]))
+    )
+    return [tail.replace("{indent}", indent) for tail in _TAILS[row.blocks]] if opens else [""]
+
+
+def _open_quote(text: str) -> str:
+    """What closes the string or comment of many lines that the text begins."""
+    if text.rfind("/*") > text.rfind("*/"):
+        return "*/"
+    return next((mark for mark in ('"""', "'''", "`") if text.count(mark) % 2), "")
+
+
+def _count(root: Node) -> int:
+    """Errors and missing tokens in a tree."""
+    found, nodes = 0, [root]
+    while nodes:
+        node = nodes.pop()
+        if node.has_error:
+            found += node.is_error or node.is_missing
+            nodes += node.children
+    return found
+
+
+class _Match(NamedTuple):
+    """The brackets of a text, and what is continued in it over line ends."""
+
+    waiting: list[str]
+    """The closers of what is open, the outermost first."""
+    surplus: list[tuple[int, str]]
+    """Closers that close nothing, with their offsets."""
+    spans: list[tuple[int, int]]
+    """From where to where brackets, strings and comments reach, those of many lines."""
+    unended: int | None
+    """Where the comment, or string of many lines, begins that reaches the end."""
+
+
+@cache
+def _lexer(language: str) -> re.Pattern[str]:
+    row = LANGUAGES.get(language)
+    prose = rf"(?P<comment>{row.comments})|(?P<string>{row.strings}|{row.opaque})" if row else _STRING
+    return re.compile(rf"{prose}|[][(){{}}]", re.MULTILINE)
+
+
+def _match(code: str, language: str) -> _Match:
+    waiting: list[str] = []
+    surplus: list[tuple[int, str]] = []
+    spans: list[tuple[int, int]] = []
+    unended, opened = None, 0
+    for token in _lexer(language).finditer(code):
+        bracket = token[0]
+        if token.lastgroup:
+            spans += [token.span()] if "\n" in bracket else []
+            if token.end() == len(code) and (token.lastgroup == "comment" or _LONG.match(bracket)):
+                unended = token.start()
+        elif bracket in _CLOSERS:
+            opened = opened if waiting else token.start()
+            waiting.append(_CLOSERS[bracket])
+        elif bracket in waiting[-_DEPTH:]:
+            while waiting.pop() != bracket:
+                pass
+            spans += [] if waiting else [(opened, token.start())]
+        else:
+            surplus.append((token.start(), bracket))
+    spans += [(opened, len(code))] if waiting else []
+    return _Match(waiting, surplus, spans, unended)
+
+
+def _head(before: str) -> str:
+    """The end of `before`, from a line that stands far out, after the headers that enclose that line."""
+    near = len(before) - _BEFORE
+    if near <= 0:
+        return before
+    start = _outermost(before, near, near + _BEFORE // 2)
+    if start is None:
+        return before[near:]
+    return _headers(before[: start.start()], len(start[2])) + before[start.start() :]
+
+
+def _outermost(code: str, start: int, end: int) -> re.Match[str] | None:
+    """The line between two offsets that stands farthest out; a definition if possible, or one after a blank line."""
+    lines = islice(_CODE_LINE.finditer(code, start, end), 1, None)
+    return min(lines, key=lambda line: (len(line[2]), not line["definition"], line["apart"] is None), default=None)
+
+
+def _headers(above: str, indent: int) -> str:
+    lines = above.splitlines(keepends=True)[-_FAR_LINES:]
+    headers = []
+    for number in _outward(reversed(lines), indent):
+        first = len(lines) - 1 - number
+        header = lines[first : first + _HEADER_LINES]
+        last = next((last for last, line in enumerate(header) if _HEADER_END.search(line)), None)
+        headers += ["".join(header[: last + 1])] if last is not None else []
+    return "".join(reversed(headers))
+
+
+def _outward(lines: Iterable[str], indent: int) -> Iterator[int]:
+    """Numbers of the lines that stand farther out than `indent` and than all lines passed."""
+    for number, line in enumerate(lines):
+        if not indent:
+            return
+        code = line.lstrip()
+        if code and len(line) - len(code) < indent:
+            indent = len(line) - len(code)
+            yield number
+
+
+def _tail(after: str, blocks: str) -> str:
+    """The beginning of `after`, up to a line that stands far out, with the closers of what encloses that line."""
+    if len(after) <= _AFTER:
+        return after
+    end = _outermost(after, _AFTER // 2, _AFTER)
+    if end is None or blocks == "indent":
+        return after[: end.start() if end else _AFTER]
+    lines = after[end.start() :].splitlines()[:_FAR_LINES]
+    closers = [closer[0] for line in lines if (closer := _CLOSING.match(line))]
+    return after[: end.start()] + "\n".join(closers[number] for number in _outward(closers, len(end[2])))
+
+
+def _adds_lines(text: str, before: str) -> bool:
+    return "\n" in text or not before.rpartition("\n")[2].strip()
+
+
+def _is_indented(text: str, view: _View) -> bool:
+    """Whether Python's lines in `text` stand at levels that are open, deeper only after a colon."""
+    before = view.before
+    if view.language != "python":
+        return True
+    cursor_line = before.rfind("\n") + 1
+    levels: list[str] = []
+    opens, base = False, None
+    for start, statement in _statements(before + text):
+        indent = statement[: len(statement) - len(statement.lstrip())]
+        if start >= cursor_line and (start > cursor_line or not before[start:].strip()):
+            deeper = opens and len(indent) > len(levels[-1]) and indent.startswith(levels[-1])
+            if len(indent) < len(base or "") or (levels and not deeper and (opens or indent not in levels)):
+                return False
+        if start >= cursor_line and base is None:
+            base = indent
+        levels = [level for level in levels if len(level) < len(indent)] + [indent]
+        opens = statement.rstrip().endswith(":")
+    return True
+
+
+def _statements(code: str) -> Iterator[tuple[int, str]]:
+    """Python's statements with their offsets, each with all of its lines, comments blanked."""
+    code = _lexer("python").sub(lambda token: " " * len(token[0]) if token["comment"] else token[0], code)
+    inside = bytearray(len(code) + 1)
+    for first, last in _match(code, "python").spans:
+        inside[first + 1 : last + 1] = b"x" * (last - first)
+    starts = [m.start() for m in _FULL_LINE.finditer(code) if not inside[m.start()]]
+    for start, end in pairwise([*starts, len(code)]):
+        yield start, code[start:end]
+
+
+def with_indentation_of(text: str, before: str) -> str:
+    """`text` with the leading tabs of its lines as spaces, or the reverse, where no line of `before` has such."""
+    unit = _unit(before)
+    if not unit:
+        return text
+    first, *lines = text.split("\n")
+    if not before.rpartition("\n")[2].strip():
+        return "\n".join(_indented([first, *lines], unit))
+    return "\n".join([first, *_indented(lines, unit)])
+
+
+def _unit(before: str) -> str:
+    """What one level of indentation is made of in `before`; the empty string if that cannot be told."""
+    indents = _INDENT.findall(before[-_BEFORE:])
+    tabs = sum(indent.startswith("\t") for indent in indents)
+    spaces = sum(indent.startswith("  ") for indent in indents)
+    if bool(tabs) == bool(spaces):
+        return ""
+    return "\t" if tabs else " " * _step(indents)
+
+
+def _step(indents: list[str]) -> int:
+    """How many columns a level takes: the commonest difference between a line and the next."""
+    widths = map(len, ["", *indents])
+    steps = Counter(abs(upper - lower) for upper, lower in pairwise(widths))
+    return max((step for step in steps if step > 1), key=lambda step: (steps[step], -step), default=4)
+
+
+def _indented(lines: list[str], unit: str) -> list[str]:
+    width = min(_step(_INDENT.findall("\n".join(lines))), 4)
+    return [_reindented(line, unit, width) for line in lines]
+
+
+def _reindented(line: str, unit: str, width: int) -> str:
+    code = line.lstrip(" \t")
+    indent = line[: len(line) - len(code)]
+    if unit != "\t":
+        return indent.replace("\t", unit) + code
+    levels, rest = divmod(len(indent), width)
+    return unit * levels + " " * rest + code if indent.startswith(" ") else line

@@ -1,0 +1,132 @@
+"""The thread that indexes a folder, with real files."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flash_ls.project import Project, key
+
+WAIT_S = 10
+
+
+class Work:
+    """Whether somebody waits for a completion."""
+
+    busy = False
+
+    def __call__(self) -> bool:
+        return self.busy
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "price.py").write_text("def price(item): ...\n")
+    (tmp_path / "main.go").write_text("func main() { window() }\n")
+    (tmp_path / ".env").write_text("PASSWORD_OF_ALL=1\n")
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    (tmp_path / "ignored.py").write_text("unseen = 1\n")
+    return tmp_path
+
+
+@pytest.fixture
+def project(root: Path, work: Work) -> Iterator[Project]:
+    project = Project([str(root)], ["pkg/private*"], work)
+    yield project
+    project.stop()
+    project.join()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.005)
+
+
+def found(project: Project, word: str) -> list[str]:
+    return [project.title(chunk.path) for chunk in project.index.nearest(word, 9)]
+
+
+def test_the_files_of_the_folder_are_indexed(project: Project, root: Path) -> None:
+    project.start()
+    until(lambda: len(project.index) == 2)
+    assert found(project, "price") == ["pkg/price.py"]
+    assert found(project, "window") == ["main.go"]
+    assert found(project, "unseen") == found(project, "PASSWORD_OF_ALL") == []
+    assert project.name == root.name
+    assert project.read(key(str(root / "main.go"))) == "func main() { window() }\n"
+
+
+def test_it_waits_while_somebody_waits_for_a_completion(project: Project, work: Work) -> None:
+    work.busy = True
+    project.start()
+    time.sleep(0.1)
+    assert len(project.index) == 0
+    work.busy = False
+    until(lambda: len(project.index) == 2)
+
+
+def test_changes_on_the_disk_are_read_when_they_are_told(project: Project, root: Path) -> None:
+    project.start()
+    until(lambda: len(project.index) == 2)
+    (root / "pkg" / "price.py").write_text("rebate = 1\n")
+    (root / "new.py").write_text("novelty = 1\n")
+    os.remove(root / "main.go")
+    for name in ("pkg/price.py", "new.py", "main.go", "ignored.py", ".env"):
+        project.changed(key(str(root / name)))
+    until(lambda: found(project, "rebate novelty") != [] and found(project, "window") == [])
+    assert found(project, "price unseen PASSWORD_OF_ALL") == []
+    assert sorted(found(project, "rebate novelty")) == ["new.py", "pkg/price.py"]
+
+
+def test_an_open_file_is_as_the_editor_has_it_until_it_is_closed(project: Project, root: Path) -> None:
+    path = key(str(root / "pkg" / "price.py"))
+    project.start()
+    until(lambda: len(project.index) == 2)
+    project.changed(path, "def unsaved(): ...\n")
+    until(lambda: found(project, "unsaved") == ["pkg/price.py"])
+    assert project.read(path) == "def unsaved(): ...\n"
+    project.changed(path)
+    until(lambda: found(project, "price") == ["pkg/price.py"])
+    assert project.read(path) == "def price(item): ...\n"
+
+
+def test_an_open_file_that_does_not_belong_is_not_told(project: Project, root: Path) -> None:
+    project.start()
+    for name in (".env", "ignored.py", "pkg/private.py", "../elsewhere.py"):
+        project.changed(key(os.path.abspath(root / name)), "planted = 1\n")
+    (root / "last.py").write_text("last_one = 1\n")
+    project.changed(key(str(root / "last.py")))
+    until(lambda: found(project, "last_one") != [])
+    assert found(project, "planted") == []
+    assert project.read(key(str(root / ".env"))) is None
+
+
+def test_it_stops_in_the_middle(project: Project, work: Work) -> None:
+    work.busy = True
+    project.start()
+    project.stop()
+    project.join()
+    assert len(project.index) == 0
+
+
+def test_titles_are_paths_from_the_root(work: Work) -> None:
+    project = Project(["/home/me/shop", "/home/me/shop/inner"], [], work)
+    assert project.title("/home/me/shop/a/b.py") == "a/b.py"
+    assert project.title("/home/me/shop/inner/b.py") == "b.py"
+    assert project.title("/elsewhere/c.py") == "c.py"
+    assert project.title("/home/me/shopping/c.py") == "c.py"
+
+
+@pytest.mark.parametrize(("path", "spelled"), [("/a/b.py", "/a/b.py"), ("C:/x/y.py", "c:/x/y.py")])
+def test_paths_are_spelt_as_in_snapshots(path: str, spelled: str) -> None:
+    assert key(path) == spelled
