@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from flash_ls import process
@@ -28,6 +29,8 @@ MOST_TRIES = 4
 """Answers decoded for one suggestion, where the likelier ones do not fit."""
 MOST_BLOCK_TRIES = 2
 """The same for a block, which takes longer."""
+MOST_BODY_TOKENS = 64
+"""Of a block that a line opens, besides those of the line."""
 ENDED = ("stop", "rule")
 """How an answer finishes that is whole."""
 
@@ -117,7 +120,8 @@ class Completer:
     def _prompt(self, place: Place, leisure: bool = False) -> Prompt:
         config, snapshot, choice = self.config, place.snapshot, None
         if self.context is not None and config.context_tokens:
-            choice = self.context.choose(snapshot, visible_span(snapshot.cursor, config), leisure)
+            visible = partial(visible_span, snapshot.before, self._engine.tokenizer, config)
+            choice = self.context.choose(snapshot, visible, leisure)
         return build_prompt(snapshot.before, place.after, self._form, self._engine.tokenizer, config, choice)
 
     def _completion(self, place: Place, answer: Generation, fitted: Fitted, tries: int) -> Completion:
@@ -154,7 +158,8 @@ class Completer:
         return len(new) / max(1, len(words))
 
     def _params(self, prompt: Prompt, place: Place) -> GenerationParams:
-        most = self.config.max_block_tokens if place.scope.opens_block else self.config.max_line_tokens
+        line, block = self.config.max_line_tokens, self.config.max_block_tokens
+        most = block if place.scope.opens_block else min(block, line + MOST_BODY_TOKENS)
         return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, place.rule.complete)
 
 

@@ -7,7 +7,7 @@ Knows nothing of tokens, editors or how files are found.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -74,7 +74,7 @@ class Context:
         self._index = index
         self._kept: OrderedDict[str, Choice] = OrderedDict()
 
-    def choose(self, snapshot: Snapshot, visible: tuple[int, int], leisure: bool = False) -> Choice:
+    def choose(self, snapshot: Snapshot, visible: Callable[[], tuple[int, int]], leisure: bool = False) -> Choice:
         """The excerpts for the cursor; what stands in the `visible` span of its file is in the prompt already.
 
         They stay the same while the cursor is near. With `leisure` there is time to read a new prompt.
@@ -82,7 +82,7 @@ class Context:
         line = snapshot.text.count("\n", 0, snapshot.cursor)
         kept = self._kept.pop(snapshot.uri, None)
         if kept is None or abs(line - kept.line) > (AGEING_LINES if leisure else STALE_LINES):
-            excerpts = islice(self._excerpts(snapshot, visible), MOST_EXCERPTS)
+            excerpts = islice(self._excerpts(snapshot, *visible()), MOST_EXCERPTS)
             kept = Choice(self._files.name, self._files.title(snapshot.path), line, tuple(excerpts))
         self._kept[snapshot.uri] = kept
         if len(self._kept) > MOST_KEPT:
@@ -93,9 +93,9 @@ class Context:
         """Whether a file of the project has the word."""
         return self._index.knows(word)
 
-    def _excerpts(self, snapshot: Snapshot, visible: tuple[int, int]) -> Iterator[Excerpt]:
+    def _excerpts(self, snapshot: Snapshot, start: int, end: int) -> Iterator[Excerpt]:
         query = "\n".join(snapshot.before.split("\n")[-QUERY_LINES:])
-        unseen = {_ABOVE: snapshot.text[: visible[0]], _BELOW: snapshot.text[visible[1] :]}
+        unseen = {_ABOVE: snapshot.text[:start], _BELOW: snapshot.text[end:]}
         own = Index()
         own.add(unseen.items())
         found = own.nearest(query, MOST_CHUNKS) + self._index.nearest(query, MOST_CHUNKS, snapshot.path)

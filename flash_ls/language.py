@@ -173,7 +173,7 @@ _LUA_BLOCKS = Words(
 _BASH_BLOCKS = Words(
     headers=r"(?:if|elif|while|until|for|select)\b",
     bodies=r"(?:then|do|else)\b|case\b[^\n;]{0,200}?\bin\b|(?:function[ ]+)?[\w:-]+[ ]*\([ ]*\)\s*\{"
-    r"|function[ ]+[\w:-]+\s*\{|\{(?![^\s]*[,.}])",
+    r"|function[ ]+[\w:-]+\s*\{|\{",
     branches=r"(?:elif|else)\b",
     ends=r"(?:fi|done|esac)\b|\}",
     place=r"(?:^[ \t]*|[;&|(][ \t]*|(?<=\bthen )|(?<=\bdo )|(?<=\belse ))",

@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from flash_ls.document import Snapshot
 from flash_ls.language import LANGUAGES, language_of
-from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
+from flash_ls.postprocess import (
+    BlockRule,
+    CutRule,
+    LineRule,
+    StatementRule,
+    closers_taken,
+    is_auto_closed,
+    trim_overlap,
+)
 from flash_ls.soundness import sound_part
 from flash_ls.syntax import scope_at
 
@@ -35,10 +43,12 @@ class Place:
         self.snapshot = snapshot
         self.language = language_of(snapshot.path, snapshot.language_id)
         self.scope = scope_at(snapshot.text, snapshot.cursor, self.language)
-        self.rule: CutRule = LineRule()
+        self.line_prefix = snapshot.before.rpartition("\n")[2]
+        self.rule: CutRule = StatementRule(self.line_prefix, self.language, snapshot.after)
         if self.scope.opens_block:
             self.rule = BlockRule(self.scope.indent, self.language, snapshot.after)
-        self.line_prefix = snapshot.before.rpartition("\n")[2]
+        elif self.scope.kind != "code":
+            self.rule = LineRule()
 
     @property
     def after(self) -> str:

@@ -23,6 +23,13 @@ _NONBLANK_LINE = re.compile(r"^[^\S\n]*(?P<code>\S.*)$", re.MULTILINE)
 _PUNCTUATION = re.compile(r"[])}\"'`;,:]+")
 _BRACKET_OR_QUOTE = re.compile(r"\\.|[][(){}\"'`\n]")
 _AUTO_CLOSED = re.compile(r"[])}\"'`]{1,4}\s*")
+_OPENERS = {
+    "indent": re.compile(
+        r"^\s*(?:async\s+)?(?:case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b.*:\s*(?:#.*)?\Z"
+    ),
+    "braces": re.compile(r"\{\s*\Z"),
+}
+"""A line that opens a block, by what surrounds blocks."""
 _CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "\"'`"
 _TAB_WIDTH = 4
@@ -138,6 +145,37 @@ def _is_in_literal(text: str, offset: int, language: str) -> bool:
     if language not in LANGUAGES:
         return False
     return any(literal.start() < offset < literal.end() for literal in literals(language).finditer(text))
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRule:
+    """The rest of the cursor's line, and the body of the block that it opens if there is none yet."""
+
+    line_prefix: str
+    """What stands before the cursor on its line."""
+    language: str
+    follows: str = ""
+    """The text after the cursor."""
+
+    def complete(self, generated: str) -> bool:
+        return "\n" in generated and self._rule(generated).complete(generated)
+
+    def cut(self, generated: str, finished: bool) -> str:
+        return self._rule(generated).cut(generated, finished)
+
+    def _rule(self, generated: str) -> CutRule:
+        line = self.line_prefix + generated.partition("\n")[0]
+        indent = line[: len(line) - len(line.lstrip())]
+        opener = _OPENERS.get(LANGUAGES[self.language].blocks) if self.language in LANGUAGES else None
+        opens = opener is not None and opener.search(line) is not None and not self._has_body(indent)
+        return BlockRule(indent, self.language, self.follows) if opens else LineRule()
+
+    def _has_body(self, indent: str) -> bool:
+        """Whether what follows stands deeper than the line, or on it."""
+        line_suffix, _, below = self.follows.partition("\n")
+        following = _NONBLANK_LINE.search(below)
+        deeper = following is not None and _is_deeper(following[0][: -len(following["code"])], indent)
+        return deeper or not (line_suffix.strip() == "" or is_auto_closed(line_suffix))
 
 
 def _is_deeper(indent: str, other: str) -> bool:

@@ -53,8 +53,7 @@ def build_prompt(
     before, after = _masked(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"), config)
     suffix = _suffix_ids(after, tokenizer, config.suffix_tokens)
     budget, share = config.prefix_tokens, config.prefix_tokens // LINE_SHARE
-    start = window_start(before, budget - share, lambda text: len(tokenizer.encode(text)[0]))
-    prefix, healed = _heal(before[start:], tokenizer)
+    prefix, healed = _heal(before[_window_start(before, tokenizer, config) :], tokenizer)
     prefix = prefix[_rounded_up(max(0, len(prefix) - budget), share) :]
     context = _context_ids(choice, form, tokenizer, config.context_tokens) if choice else []
     stable = [*context, form.fim_prefix, form.fim_suffix, *suffix, form.fim_middle]
@@ -62,9 +61,15 @@ def build_prompt(
     return Prompt(stable + prefix, len(stable), text, len(healed))
 
 
-def visible_span(cursor: int, config: Config) -> tuple[int, int]:
-    """About which characters around the cursor the prompt shows: no excerpt should repeat them."""
-    return cursor - SHOWN_CHARACTERS * config.prefix_tokens, cursor + SHOWN_CHARACTERS * config.suffix_tokens
+def visible_span(before: str, tokenizer: Tokenizer, config: Config) -> tuple[int, int]:
+    """Which characters of the buffer the prompt shows, at least: no excerpt should repeat them."""
+    start = _window_start(before, tokenizer, config)
+    return start, len(before) + SHOWN_CHARACTERS * config.suffix_tokens
+
+
+def _window_start(before: str, tokenizer: Tokenizer, config: Config) -> int:
+    budget = config.prefix_tokens - config.prefix_tokens // LINE_SHARE
+    return window_start(before, budget, lambda text: len(tokenizer.encode(text)[0]))
 
 
 def _masked(before: str, after: str, config: Config) -> tuple[str, str]:

@@ -51,6 +51,7 @@ class FlashProtocol(LanguageServerProtocol):
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         self._server.requests.cancel(normalise(params.text_document.uri))
         self._server.documents.close(params.text_document.uri)
+        self._server.file_changed(params.text_document.uri)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """Also answers a request that cannot be read: pygls only logs it, and the client would wait for ever."""

@@ -20,7 +20,7 @@ from flash_ls.language import LANGUAGES, Blocks, Language
 
 _BEFORE, _AFTER = 8_000, 4_000
 """How many characters around the cursor are parsed; of what stands farther away only the enclosing headers are."""
-_FAR_LINES = 3_000
+_FAR_LINES = 6_000
 """How far away headers and their closers are looked for."""
 _HEADER_LINES = 10
 _LONGEST_HEADER = 300
@@ -33,9 +33,9 @@ _CUTS = 6
 _FILE = 60_000
 """Files up to this size are parsed whole if what is around the cursor cannot be parsed without errors."""
 _BUDGET = 160_000
-"""How many characters are parsed to judge a text."""
-_COSTLY = 8
-"""With so many errors parsing takes twice as long."""
+"""How many characters are parsed to judge a text; those with errors, which take longer, count up to six times."""
+_HOPELESS = 300
+"""With so many errors parsing takes long and tells nothing."""
 _FEW = 5
 """With more errors than that, it is not one line that is missing."""
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -54,7 +54,7 @@ _INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 _DANGLING = re.compile(r"(?:&&|\|\||(?<!\+)\+|(?<!-)-|[.%^=|])\Z")
 _CLOSING = re.compile(r"[ \t]*(?:\}[)\]};,]*|[)\]][)\]};,]*$)")
 _MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_?[A-Z0-9_]{2,}\b|^[ \t]*#", re.MULTILINE)
-_CUT = re.compile(r"(?<=[;)\]}\"'`({\[])|(?=\s*(?:[,.(\[{)\]}]|[^\w\s\"'`;]+\s))")
+_CUT = re.compile(r"(?<=[;)\]}\"'`({\[])|(?=\s*(?:[,.(\[{)\]}]|[^\w\s\"'`;]+(?:\s|\Z)))")
 """Where a line may end early: after a statement, a bracket or a string, before an operator or a comma."""
 _OPEN_END = {blocks: re.compile(rf"[({{\[{':' if blocks == 'indent' else ''}]\Z") for blocks in get_args(Blocks)}
 _LONG = re.compile(r"\w*(?:\"\"\"|'''|`)|(?s:.)*\n")
@@ -66,7 +66,7 @@ _HEADER = re.compile(
 """A line whose brace stands on the next."""
 _TAILS = {
     "braces": ("", ";", "{}", " => {}", "finally {}", "while (x);"),
-    "indent": ("", " pass", ": pass", "\n{indent}finally: pass", "\n{indent} case x: pass"),
+    "indent": ("", " pass", ": pass"),
     "end": ("", "\nend", "\nuntil x", "\n:\nfi", "\n:\ndone", "\nx) ;;\nesac", "\n:\n}"),
     "none": ("",),
 }
@@ -197,8 +197,8 @@ class _Parser:
         if code not in self._known:
             if self._left <= 0:
                 raise TimeoutError
-            self._known[code] = _count(parse(code, self.language))
-            self._left -= len(code) * (1 + self._known[code] // _COSTLY)
+            found = self._known[code] = _count(parse(code, self.language))
+            self._left -= _BUDGET if found > _HOPELESS else len(code) * (1 + min(found // 8, 5))
         return self._known[code]
 
 
@@ -221,7 +221,7 @@ class _View:
     @cached_property
     def floor(self) -> int:
         """The fewest errors there are without the text."""
-        neutral = chain(map(self.errors, ("x", "")), self._errors_without_line())
+        neutral = chain(map(self.errors, ["x"]), self._errors_without_line(), map(self.errors, [""]))
         fewest = _fewest(neutral)
         return min(fewest, _fewest(self._errors_with_header())) if fewest <= _FEW else fewest
 
@@ -293,11 +293,11 @@ def _is_prose(text: str, view: _View, shortened: bool) -> bool:
     before = view.before
     start = _match(f"{before}{text}x", view.language).unended
     if start is None or start < len(before):
-        return start is not None and start == _match(f"{before}x", view.language).unended
-    return not shortened and "\n" not in text and not text[: start - len(before)].strip()
+        return start is not None
+    return not shortened and not text[: start - len(before)].strip()
 
 
-def _tails(line: str, row: Language) -> list[str]:
+def _tails(line: str, row: Language) -> Iterable[str]:
     """What may come after a line that is not all of a statement."""
     code = line.rstrip().rpartition("\n")[2]
     indent = code[: len(code) - len(code.lstrip())]
@@ -309,7 +309,7 @@ def _tails(line: str, row: Language) -> list[str]:
         or _OPEN_END[row.blocks].search(code)
         or (row.blocks == "braces" and _HEADER.match(code[:_LONGEST_HEADER]))
     )
-    return [tail.replace("{indent}", indent) for tail in _TAILS[row.blocks]] if opens else [""]
+    return _TAILS[row.blocks] if opens else ("",)
 
 
 def _open_quote(text: str) -> str:

@@ -32,16 +32,13 @@ _BRACED = re.compile(r"(expression_switch|type_switch|select)_statement|switch_e
 """Types of the statements that have no node of their own between their braces."""
 _CONDITIONAL = re.compile(r"^([ \t]*)#(?=[ \t]*(?:if|el|endif)).", re.MULTILINE)
 _DO = re.compile(r"\bdo\s*\Z")
-_UNFINISHED = r"[,=/&|<>?]|(?<!import )\*|(?<!\.)\.|(?<!\+)\+|(?<!-)-"
-"""Operators that end no statement, unlike `++` and `...`."""
-_WORD_END = r"\w(?=\s)(?<!\belse)(?<!\bdo)"
-"""What ends no statement where that needs a semicolon; `else` and `do` may stand before one."""
+_OPERATOR = r"[-,=+*/&|<>?]|(?<!\.)\."
 _NEXT_LINE = re.compile(r"\s*\n([ \t]*)(?=\S)")
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _MAX_DEPTH = 100
 """How many open brackets are looked at: finding the parent of a node starts at the root, slow in deep nonsense."""
 _KINDS: dict[str | None, Kind] = {"comment": "comment", "string": "string"}
-_SEMICOLONS = frozenset({"c", "cpp", "csharp", "css", "java", "php"})
+_SEMICOLONS = frozenset({"c", "cpp", "java", "php"})
 """Languages in which a word between braces needs a semicolon to be a statement."""
 _HEADER, _BRACKET = -1, -2
 
@@ -107,9 +104,8 @@ def _lexer(language: str) -> re.Pattern[str]:
         kinds = f"(?P<header>{words.headers})|(?P<body>{words.bodies})|(?P<end>{words.ends})"
         marks = f"{words.place}(?:{kinds})|(?P<line_end>{words.line_end})|{marks}"
     elif row.blocks != "none":
-        unfinished = rf"{_UNFINISHED}|{_WORD_END}" if language in _SEMICOLONS else _UNFINISHED
         marks = rf"^[ \t]*(?P<statement>{row.statements})|(?P<opaque>{row.opaque})|{marks}"
-        marks = rf"(?P<unfinished>{unfinished})(?=\s*?\n[ \t]*{row.statements})|{marks}"
+        marks = rf"(?P<unfinished>{_OPERATOR})(?=\s*?\n[ \t]*{row.statements})|{marks}"
     return re.compile(f"{literals(language).pattern}|{marks}", re.MULTILINE)
 
 
@@ -122,7 +118,7 @@ def _scan(before: str, language: str) -> _Scan:
             return scan._replace(kind=kind, code=before[: token.start()])
         if kind:
             scan.spans.append((kind, token.start(), token.end()))
-        elif token.lastgroup != "opaque":
+        else:
             scan.marks.append(token)
     return scan
 
@@ -144,7 +140,7 @@ def _word_block(scan: _Scan, words: Words) -> tuple[int, bool]:
     blocks = [each for each in opened if each.body >= 0]
     if not blocks:
         return -1, False
-    return blocks[-1].start, opened[-1] == blocks[-1] and _code_end(scan, "") <= blocks[-1].body
+    return blocks[-1].start, _code_end(scan, "") <= blocks[-1].body
 
 
 def _begin(opened: list[_Open], mark: re.Match[str]) -> None:
@@ -176,20 +172,14 @@ def _end_statement(opened: list[_Open], code: str, offset: int) -> None:
     That is the innermost one, unless an outer one stands in the same column: then the inner ones were never ended.
     """
     depths = [depth for depth in _innermost(opened) if opened[depth].body != _BRACKET]
-    column = _indent_at(code, offset)
-    if _begins_line(code, offset):
-        aligned = (depth for depth in depths if _indent_at(code, opened[depth].start) == column)
-        depths.insert(0, next(aligned, depths[0] if depths else -1))
     if depths:
-        del opened[depths[0] :]
+        column = _indent_at(code, offset)
+        aligned = (depth for depth in depths if _indent_at(code, opened[depth].start) == column)
+        del opened[next(aligned, depths[0]) :]
 
 
 def _is_branch(mark: re.Match[str], words: Words) -> bool:
     return mark.lastgroup in ("header", "body") and re.match(words.branches, mark[mark.lastgroup]) is not None
-
-
-def _begins_line(code: str, offset: int) -> bool:
-    return not code[code.rfind("\n", 0, offset) + 1 : offset].strip()
 
 
 def _innermost(opened: list[_Open] | list[int]) -> range:

@@ -117,9 +117,8 @@ def calibration_error(chances: Floats, right: Floats, bins: int = 10) -> float:
 
 
 def table(name: str, chances: Floats, right: Floats) -> None:
-    print(
-        f"{name}: {len(right)} suggestions, {right.mean():.3f} right, calibrated to {calibration_error(chances, right):.3f}"
-    )
+    error = calibration_error(chances, right)
+    print(f"{name}: {len(right)} suggestions, {right.mean():.3f} right, calibrated to {error:.3f}")
     print("  shown  threshold  precision   kept")
     for row in curve(chances, right):
         print(f"  {row['shown']:5.1f}  {row['threshold']:9.3f}  {row['precision']:9.3f}  {row['kept']:5.3f}")

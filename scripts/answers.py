@@ -1,6 +1,7 @@
 """One case through the real completer: what it says, what that cost, whether the tests run, and how good it is."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from scripts.cases import Case
 from scripts.predictions import Record
 from scripts.program import passes
 from scripts.project import Project
-from scripts.scores import cut, load_metrics, score
+from scripts.scores import load_metrics, score
 
 
 class Answer(NamedTuple):
@@ -26,7 +27,7 @@ class Answer(NamedTuple):
 
 def answer(completer: Completer, case: Case, project: Project) -> Answer:
     snapshot = case.snapshot
-    project.context_for(case)
+    completer.context = project.context_for(case)
     start = time.perf_counter()
     completion = completer.complete(snapshot, Deadline())
     return Answer(*inserted(case, completion), (time.perf_counter() - start) * 1e3, completion)
@@ -44,8 +45,8 @@ def inserted(case: Case, completion: Completion) -> tuple[str, int]:
 def record(completer: Completer, case: Case, project: Project, bench: Path) -> Record:
     """Answer a case, run its tests and score it."""
     said, metrics = answer(completer, case, project), load_metrics(bench)
-    stats = said.completion.stats
-    tested = f"{case.before}{cut(case, said.text, metrics)}{case.after[said.replaces :]}\n{case.test}"
+    stats, evidence = said.completion.stats, said.completion.evidence
+    tested = f"{case.before}{said.text}{case.after[said.replaces :]}\n{case.test}"
     return Record(
         id=case.id,
         digest=case.digest,
@@ -58,15 +59,8 @@ def record(completer: Completer, case: Case, project: Project, bench: Path) -> R
         reason=said.completion.reason,
         prompt_tokens=stats.prompt_tokens if stats else None,
         cached_tokens=stats.cached_tokens if stats else None,
-        mean_log_probability=log_probability(said.completion, "mean"),
-        min_log_probability=log_probability(said.completion, "least"),
-        first_log_probability=log_probability(said.completion, "first"),
+        evidence=asdict(evidence) if evidence else None,
+        probability=said.completion.probability,
         passed=passes(tested) if case.test else None,
         scores=score(case, said.text, said.replaces, metrics),
     )
-
-
-def log_probability(completion: Completion, which: str) -> float | None:
-    """Of the tokens in nats: their mean, the least or the first; None if the completion does not tell."""
-    known: float | None = getattr(getattr(completion, "evidence", None), which, None)
-    return known

@@ -36,9 +36,10 @@ class Record:
     reason: str
     prompt_tokens: int | None
     cached_tokens: int | None
-    mean_log_probability: float | None
-    min_log_probability: float | None
-    first_log_probability: float | None
+    evidence: dict[str, float] | None
+    """What speaks for the answer (`flash_ls.confidence.Evidence`)."""
+    probability: float
+    """Of the answer being right, as the completer saw it."""
     passed: bool | None
     """Whether the tests run; None without any."""
     scores: Scores

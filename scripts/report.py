@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flash_ls.config import Config
 from scripts.cases import EvalError
 from scripts.predictions import Record
 
@@ -57,6 +58,25 @@ def summary(suite: str, records: Sequence[Record]) -> Figures:
         "by_kind": _slices(records, lambda record: record.kind),
         "by_language": _slices(records, lambda record: record.language),
         "cross_file": figures(cross_file) if cross_file else None,
+        "automatic": automatic(records, Config().min_confidence),
+    }
+
+
+def automatic(records: Sequence[Record], threshold: float) -> Figures | None:
+    """What would be shown to somebody who did not ask: how much of it is right, against showing all, and of what is
+    right how much is kept. None without a right answer."""
+    shown = [record for record in records if record.scores.shown]
+    right = [record for record in shown if record.scores.exact_match]
+    sure = [record for record in shown if record.probability >= threshold]
+    if not right or not sure:
+        return None
+    precision = len([record for record in sure if record.scores.exact_match]) / len(sure)
+    return {
+        "threshold": threshold,
+        "shown": round(len(sure) / len(records), 4),
+        "precision": round(precision, 4),
+        "gain": round(precision / (len(right) / len(shown)), 3),
+        "kept": round(precision * len(sure) / len(right), 4),
     }
 
 

@@ -47,7 +47,7 @@ class FakeCompleter:
         if "SETTINGS" in line:
             return f"{self.config.model} {self.config.budget_ms}"
         if "PROJECT" in line:
-            excerpts = self.context.choose(snapshot, (0, 0)).excerpts if self.context else ()
+            excerpts = self.context.choose(snapshot, lambda: (0, len(snapshot.text))).excerpts if self.context else ()
             return " ".join(f"{path}={text}" for path, text in excerpts) or "nothing"
         return f"{line}|{snapshot.line_suffix}"
 

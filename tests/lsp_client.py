@@ -66,13 +66,17 @@ class LspProcess:
         self.close()
 
     def initialize(
-        self, capabilities: Mapping[str, object] | None = None, options: object = None, encoding: str | None = None
+        self,
+        capabilities: Mapping[str, object] | None = None,
+        options: object = None,
+        encoding: str | None = None,
+        root: str | None = None,
     ) -> dict[str, Any]:
         """The handshake. Without other capabilities the client has inline completion; returns the server's."""
         capabilities = dict(INLINE if capabilities is None else capabilities)
         if encoding:
             capabilities["general"] = {"positionEncodings": [encoding]}
-        params = {"processId": None, "rootUri": None, "capabilities": capabilities, "initializationOptions": options}
+        params = {"processId": None, "rootUri": root, "capabilities": capabilities, "initializationOptions": options}
         self.result = self.request("initialize", params)
         self.notify("initialized", {})
         return dict(self.result["capabilities"])

@@ -22,7 +22,9 @@ class ScriptedModel:
         self._tokenizer = tokenizer
         self._whole = whole.encode()
         self.prompt_text = ""
-        """What the model was shown of the text after the cursor."""
+        """What the model was shown before the text it continues."""
+        self.seen = ""
+        """All that it was shown last."""
 
     def new_cache(self) -> KVCache:
         return KVCache(None, SHAPE.context)
@@ -47,6 +49,7 @@ class ScriptedModel:
     def _logits(self, tokens: list[int]) -> FloatArray:
         middle = tokens.index(FORM.fim_middle)
         self.prompt_text = self._tokenizer.decode(tokens[:middle])
+        self.seen = self._tokenizer.decode(tokens)
         written = b"".join(map(self._tokenizer.token_bytes, tokens[middle + 1 :]))
         logits = np.zeros(SHAPE.vocabulary, np.float32)
         rest = self._whole[len(written) :] if self._whole.startswith(written) else b""

@@ -10,12 +10,14 @@ import pytest
 
 from flash_ls.completer import Completer, Completion, load_completer
 from flash_ls.config import Config
+from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine.costs import PassCosts, StepCosts
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
+from flash_ls.index import Index
 from flash_ls.tuning import load_model
 from tests.scripted_model import ScriptedModel
 from tests.toy_model import FORM, write_artifact, write_tokenizer
@@ -65,7 +67,12 @@ ACCEPTED = {
         "if a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
         "func f() int {\n\tif a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
     ),
-    "an automatic bracket is closed by the model": ("a.py", "def f(n¦)\n", "):\n    return n", "def f(n):\n"),
+    "an automatic bracket is closed by the model": (
+        "a.py",
+        "def f(n¦)\n",
+        "):\n    return n",
+        "def f(n):\n    return n\n",
+    ),
     "an automatic bracket stays": ("a.py", "print(¦)\n", "x)\n", "print(x)\n"),
     "the rest of the line is not repeated": ("a.js", "f(¦, b);\n", "a, b);\n", "f(a, b);\n"),
     "the next line is not repeated": ("a.py", "a = 1\n¦\nreturn total\n", "return total\n", "a = 1\n\nreturn total\n"),
@@ -168,3 +175,94 @@ def test_a_loaded_completer_keeps_as_many_prompts_as_it_may(artifact: Path) -> N
         assert completion.stats is not None
         held.append(completion.stats.cached_tokens > 100)
     assert held == [False, True]
+
+
+# --- with a project ---
+
+
+class Files:
+    """A project in memory."""
+
+    name = "shop"
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self.files = files
+        self.index = Index()
+        self.index.add(files.items())
+
+    def title(self, path: str) -> str:
+        return path.removeprefix("/shop/")
+
+    def read(self, path: str) -> str | None:
+        return self.files.get(path)
+
+
+def told(tokenizer: Tokenizer, buffer: str, files: dict[str, str], config: Config = CONFIG) -> str:
+    """What the model is shown before the text that it continues."""
+    desk = Desk(tokenizer, buffer, "x\n", "shop/main.py", config)
+    shop = Files(files)
+    desk.completer.context = Context(shop, shop.index)
+    desk.complete()
+    return desk.model.prompt_text
+
+
+def test_the_model_is_told_of_the_project_before_the_buffer(tokenizer: Tokenizer) -> None:
+    text = told(tokenizer, "price(item) + ¦\nnext()\n", {"/shop/p.py": "def price(item): 1"})
+    assert text == "shop\np.py\ndef price(item): 1\nmain.py\n\nnext()\n"
+
+
+def test_excerpts_take_no_more_than_their_tokens(tokenizer: Tokenizer) -> None:
+    files = {f"/shop/{name}.py": f"price({name})" for name in "abcdef"}
+    texts = [told(tokenizer, "price(¦)", files, replace(CONFIG, context_tokens=most)) for most in (0, 50, 100)]
+    assert [text.count("price") for text in texts] == [0, 3, 6]
+
+
+def test_no_line_of_the_buffer_is_told_twice(tokenizer: Tokenizer) -> None:
+    lines = [f"price({number})" for number in range(100, 300)]
+    for cursor in (1, 100, 199):
+        buffer = "\n".join([*lines[:cursor], "price(¦", *lines[cursor:]])
+        desk = Desk(tokenizer, buffer, "x\n", "shop/main.py", replace(CONFIG, context_tokens=150))
+        desk.completer.context = Context(Files({}), Index())
+        desk.complete()
+        seen = desk.model.seen.split("\n")
+        assert [line for line in lines if seen.count(line) > 1] == []
+        assert seen.count("main.py") > 1, "some of the rest is told"
+
+
+@pytest.mark.parametrize("where", ["before", "after", "excerpt"])
+def test_no_secret_is_told(where: str, tokenizer: Tokenizer) -> None:
+    key = "AKIA" + "QWERTYUIOPASDFGH"
+    texts = dict.fromkeys(("before", "after", "excerpt"), "price = 1") | {where: f"price = '{key}'"}
+    buffer = f"{texts['before']}\nprice = ¦\n{texts['after']}\n"
+    desk = Desk(tokenizer, buffer, "2\n", "main.py", replace(CONFIG, context_tokens=100))
+    shop = Files({"/shop/p.py": texts["excerpt"]})
+    desk.completer.context = Context(shop, shop.index)
+    desk.complete()
+    assert key not in desk.model.seen
+    assert "*" * len(key) in desk.model.seen
+
+
+@pytest.mark.parametrize("path", [".env", "id_rsa", "server.pem"])
+def test_a_file_of_secrets_is_not_completed(path: str, tokenizer: Tokenizer) -> None:
+    completion = Desk(tokenizer, "A=1\nB=¦\n", "2\n", path, CONFIG).complete()
+    assert (completion.text, completion.reason, completion.stats) == ("", "secret file", None)
+
+
+# --- several answers, and silence ---
+
+
+def test_who_does_not_ask_is_shown_only_what_is_likely(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "x = ¦\n", "1\n", "a.py", CONFIG)
+    sure = desk.complete().probability
+    for threshold, text, reason in ((sure - 0.01, "1", "rule"), (sure + 0.01, "", "unsure")):
+        desk.completer.config = replace(CONFIG, min_confidence=threshold)
+        (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+        assert (said.text, said.reason) == (text, reason)
+        assert [one.text for one in desk.completer.answer(desk.snapshot, 3, Deadline())] == ["1"]
+
+
+def test_inside_a_word_only_who_asks_is_answered(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "x = f¦oo\n", "oo\n", "a.py", CONFIG)
+    (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+    assert (said.text, said.reason, said.stats) == ("", "inside a word", None)
+    assert desk.completer.answer(desk.snapshot, 1, Deadline())[0].stats is not None

@@ -6,8 +6,6 @@ from flash_ls.context import AGEING_LINES, MOST_KEPT, STALE_LINES, Choice, Conte
 from flash_ls.document import Snapshot
 from flash_ls.index import CHUNK_LINES, Index
 
-NOTHING_VISIBLE = (0, 0)
-
 
 class Folder:
     """Files in memory, through the interface of the real project."""
@@ -31,12 +29,17 @@ OTHER = "class Window:\n    def draw(self):\n        self.canvas.clear()\n"
 FILES = {"/shop/price.py": PRICE, "/shop/window.py": OTHER}
 
 
+def nothing() -> tuple[int, int]:
+    """What is visible, if nothing is."""
+    return 0, 0
+
+
 def snapshot(text: str, path: str = "/shop/main.py", cursor: int | None = None) -> Snapshot:
     return Snapshot(f"file://{path}", "", 0, text, len(text) if cursor is None else cursor)
 
 
 def choose(folder: Folder, text: str) -> Choice:
-    return Context(folder, folder.index).choose(snapshot(text), (0, len(text)))
+    return Context(folder, folder.index).choose(snapshot(text), lambda: (0, len(text)))
 
 
 def test_the_file_most_like_the_code_at_the_cursor_comes_first() -> None:
@@ -59,10 +62,10 @@ def test_parts_of_the_file_that_the_prompt_does_not_show_are_told() -> None:
     far = "def refund(order, reason):\n    log(order)\n"
     text = far + "x = 1\n" * 40 + "refund(order, "
     visible = (text.index("x = 1"), len(text))
-    choice = Context(Folder({}), Folder({}).index).choose(snapshot(text), visible)
+    choice = Context(Folder({}), Folder({}).index).choose(snapshot(text), lambda: visible)
     assert choice.excerpts[0].path == "main.py"
     assert choice.excerpts[0].text.startswith("def refund(order, reason):")
-    assert Context(Folder({}), Folder({}).index).choose(snapshot(text), (0, len(text))).excerpts == ()
+    assert Context(Folder({}), Folder({}).index).choose(snapshot(text), lambda: (0, len(text))).excerpts == ()
 
 
 def test_excerpts_share_no_line() -> None:
@@ -93,17 +96,17 @@ def test_secrets_are_masked_and_lost_files_passed_over() -> None:
 def test_a_choice_stays_while_the_cursor_is_near(lines: int, leisure: bool, stays: bool) -> None:
     folder = Folder(FILES)
     context = Context(folder, folder.index)
-    first = context.choose(snapshot("price(item, discount)\n"), NOTHING_VISIBLE)
+    first = context.choose(snapshot("price(item, discount)\n"), nothing)
     moved = snapshot("price(item, discount)\n" + "\n" * lines + "self.canvas.clear()")
-    assert (context.choose(moved, NOTHING_VISIBLE, leisure) is first) == stays
+    assert (context.choose(moved, nothing, leisure) is first) == stays
 
 
 def test_each_document_has_its_own_and_the_oldest_are_forgotten() -> None:
     folder = Folder(FILES)
     context = Context(folder, folder.index)
     places = [snapshot("price(item)", f"/shop/{number}.py") for number in range(MOST_KEPT + 1)]
-    first = [context.choose(place, NOTHING_VISIBLE) for place in places]
-    again = [context.choose(place, NOTHING_VISIBLE) for place in reversed(places)]
+    first = [context.choose(place, nothing) for place in places]
+    again = [context.choose(place, nothing) for place in reversed(places)]
     kept = [one is other for one, other in zip(first, reversed(again), strict=True)]
     assert kept == [False] + [True] * MOST_KEPT
 

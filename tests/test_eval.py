@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_ls.completer import Completer, Completion
+from flash_ls.confidence import Evidence, probability
 from flash_ls.config import Config
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.tokenizer import Tokenizer
@@ -45,7 +46,7 @@ def perfect_lines(said, true): return 1.0 * em(said, true)
 def cut(said, case): return said if case["kind"] == "block" else said.split("\\n", 1)[0]
 """
 """Of the same form as metrics.py of the data sets, so that the tests need none of them."""
-SIZES = {"prefix_tokens": 200, "suffix_tokens": 40, "max_line_tokens": 6, "max_block_tokens": 6}
+SIZES = {"context_tokens": 60, "prefix_tokens": 200, "suffix_tokens": 40, "max_line_tokens": 6, "max_block_tokens": 6}
 SETTINGS = [f"--set={key}={value}" for key, value in SIZES.items()]
 
 
@@ -493,16 +494,17 @@ def test_the_tests_run_on_the_completed_program(bench: Path, says: Callable[[Cas
     assert passed == [True, False, False]
 
 
-def saying(text: str, case: Case, evidence: object = None) -> Any:
+def saying(text: str, case: Case, evidence: Evidence | None = None) -> Any:
     """What stands for a completer that says one thing."""
-    completion = SimpleNamespace(text=text, end=len(case.before), reason="stop", stats=None, evidence=evidence)
+    completion = Completion(text, len(case.before), len(case.before), "stop", None, evidence)
     return SimpleNamespace(complete=lambda snapshot, deadline: completion)
 
 
-def test_the_tests_run_on_what_counts_of_the_answer(bench: Path) -> None:
+def test_the_tests_run_on_what_is_shown(bench: Path) -> None:
     (case,) = cases.load_cases("humaneval-single", bench)
+    assert answers.record(saying("    a = 1", case), case, Project({}), bench).passed
     made = answers.record(saying("    a = 1\n    return 2", case), case, Project({}), bench)
-    assert made.passed
+    assert not made.passed
     assert made.completion == "    a = 1\n    return 2"
 
 
@@ -539,13 +541,14 @@ def test_what_an_answer_replaces_is_not_in_it(text: str, end: int, expected: tup
     assert answers.inserted(case, Completion(text, 2, end, "stop")) == expected
 
 
-def test_log_probabilities_are_told_if_there_are_any(bench: Path) -> None:
+def test_the_evidence_is_told_if_there_is_any(bench: Path) -> None:
     case = Case("1", "a.py", "x = ", "\n", "1", "mid-line")
-    told = []
-    for evidence in (SimpleNamespace(mean=-2.0, least=-3.0, first=-1.0), None):
-        made = answers.record(saying("1", case, evidence), case, Project({}), bench)
-        told.append((made.mean_log_probability, made.min_log_probability, made.first_log_probability))
-    assert told == [(-2.0, -3.0, -1.0), (None, None, None)]
+    evidence = Evidence(mean=-2.0, least=-3.0, first=-1.0)
+    made = answers.record(saying("1", case, evidence), case, Project({}), bench)
+    assert made.evidence == asdict(evidence)
+    assert made.probability == probability(evidence)
+    made = answers.record(saying("1", case, None), case, Project({}), bench)
+    assert (made.evidence, made.probability) == (None, 0.0)
 
 
 # --- comparisons and reports ---
@@ -561,8 +564,8 @@ def record(number: int, exact: bool = True, **fields: Any) -> Record:
         "passed": None,
     }
     told = {"completion": "x", "replaces": 0, "reason": "rule", "prompt_tokens": 9, "cached_tokens": 0}
-    odds = dict.fromkeys(("mean_log_probability", "min_log_probability", "first_log_probability"))
-    return Record(id=str(number), digest="d", scores=said, **known | told | odds | fields)
+    sure = {"evidence": None, "probability": 0.5}
+    return Record(id=str(number), digest="d", scores=said, **known | told | sure | fields)
 
 
 @pytest.mark.parametrize(("wins", "losses", "p"), [(0, 0, 1.0), (3, 3, 1.0), (5, 0, 1 / 16), (8, 1, 20 / 512)])
@@ -576,6 +579,13 @@ def test_mcnemar_is_the_two_sided_binomial_test(wins: int, losses: int) -> None:
     odds = [math.comb(count, k) / 2**count for k in range(count + 1)]
     as_extreme = sum(odd for odd in odds if odd <= odds[wins] * (1 + 1e-9))
     assert comparison.mcnemar(wins, losses) == pytest.approx(as_extreme)
+
+
+def test_what_a_threshold_would_show() -> None:
+    said = [record(n, exact=n in (1, 2, 7), probability=0.9 if n < 4 else 0.1) for n in range(8)]
+    shown = {"threshold": 0.5, "shown": 0.5, "precision": 0.5, "gain": 1.333, "kept": 0.6667}
+    assert report.automatic(said, 0.5) == shown
+    assert report.automatic(said, 0.95) is None
 
 
 def test_a_comparison_is_paired() -> None:

@@ -1,10 +1,12 @@
 """The table of languages: every row holds, and a file finds its row."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
-from flash_ls.grammar import parse
+from flash_ls.grammar import _parser, parse
 from flash_ls.language import LANGUAGES, block_end, language_of, literals
 
 SOURCES = {
@@ -117,3 +119,23 @@ def test_what_ends_a_block(language: str, end: str) -> None:
     assert match[0] == end
     assert not block_end("python").match(f"{end}\n")
     assert not block_end(language).match("endless")
+
+
+def test_each_thread_has_its_own_parsers() -> None:
+    both = Barrier(2)
+
+    def parsers(_: int) -> list[object]:
+        both.wait()
+        return [_parser(LANGUAGES["python"].grammar) for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as threads:
+        (one, again), (other, _) = threads.map(parsers, range(2))
+    assert one is again
+    assert one is not other
+
+
+def test_threads_parse_at_once() -> None:
+    sources = [SOURCES["python"] * size for size in range(200, 240)]
+    with ThreadPoolExecutor(4) as threads:
+        roots = list(threads.map(lambda source: parse(source, "python"), sources))
+    assert [len(root.children) for root in roots] == [source.count("def") for source in sources]

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flash_ls.postprocess import BlockRule, CutRule, LineRule, closers_taken, is_auto_closed, trim_overlap
+from flash_ls.postprocess import (
+    BlockRule,
+    CutRule,
+    LineRule,
+    StatementRule,
+    closers_taken,
+    is_auto_closed,
+    trim_overlap,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +62,7 @@ def test_a_line_ends_at_its_end_or_is_not_shown(generated: str, finished: bool, 
         ("ruby", "  def f\n    ¦\nend", "a\n  end\nend\n", "a\n  end"),
         ("ruby", "  if a\n    ¦", "b\n  else\n    c\n  end\n  d\n", "b\n  else\n    c\n  end"),
         ("ruby", "  if a\n    ¦\n  else\n    c\n  end", "b\n  else\n    d\n  end\n", "b"),
+        ("ruby", "  if a\n    ¦\n  else\n    c\n  end", "b\n  end\n", "b"),
         ("ruby", "case a\n¦", "when 1\n  b\nwhen 2\n  c\nend\nd\n", "when 1\n  b\nwhen 2\n  c\nend"),
         ("ruby", "def f\n¦", "  a = 1\nendless = 2\n", "  a = 1"),
         ("lua", "f(function()¦)", "\n  a()\nend)\nb()\n", "\n  a()\nend)"),
@@ -257,3 +266,34 @@ def test_a_text_takes_the_closers_it_closes_itself(text: str, line_suffix: str, 
 )
 def test_auto_closed(line_suffix: str, expected: bool) -> None:
     assert is_auto_closed(line_suffix) is expected
+
+
+STATEMENTS = {
+    "a line": ("python", "    ¦", "a = 1\n    b", "a = 1"),
+    "a header and its body": ("python", "    ¦", "if a:\n        b\n    c\n", "if a:\n        b"),
+    "the rest of a header": ("python", "    if ¦", "a:  # why\n        b\n    c\n", "a:  # why\n        b"),
+    "a header above its body": ("python", "    ¦\n        b()\n", "if a:\n        c()\n    d\n", "if a:"),
+    "a header above a body in braces": ("go", "\t¦\n\t\tb()\n\t}\n", "if a {\n\t\tc()\n\t}\n", "if a {"),
+    "braces": ("go", "\t¦\n}\n", "if a {\n\t\tb()\n\t}\n\tc()\n", "if a {\n\t\tb()\n\t}"),
+    "braces on the line": ("go", "\tif a ¦{\n", "&& b {\n\t\tc()\n\t}\n", "&& b {"),
+    "an open body": ("python", "    ¦", "if a:\n        b\n        c", "if a:\n        b"),
+    "no header": ("python", "    x = {¦}", "'a':\n        1}\n", "'a':"),
+    "a language without blocks": ("text", "¦", "note:\n  more\n", "note:"),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_line_that_opens_a_block_has_it(name: str) -> None:
+    language, document, generated, shown = STATEMENTS[name]
+    before, after = document.split("¦")
+    assert StatementRule(before.rpartition("\n")[2], language, after).cut(generated, False) == shown
+
+
+@given(st.text("a:{}\n\t ", max_size=30), st.sampled_from(["python", "go", "text"]), st.sampled_from(["", "\n\tb\n"]))
+def test_a_statement_that_is_complete_stays_as_it_is(text: str, language: str, after: str) -> None:
+    rule = StatementRule("\t", language, after)
+    for end in range(len(text) + 1):
+        if rule.complete(text[:end]):
+            assert all(rule.complete(text[:more]) for more in range(end, len(text) + 1))
+            assert {rule.cut(text[:more], False) for more in range(end, len(text) + 1)} == {rule.cut(text[:end], False)}
+            break

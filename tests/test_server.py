@@ -4,7 +4,8 @@ import itertools
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
 
 NUMBERS = itertools.count()
+WAIT_S = 10
+WATCHING = {**INLINE, "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}}}
+CHANGED_FILES = "workspace/didChangeWatchedFiles"
 PROGRESS = {**INLINE, "window": {"workDoneProgress": True}}
 
 
@@ -131,6 +135,14 @@ def test_ranges_may_be_arrays(client: LspProcess) -> None:
 
 def test_nothing_to_show_is_null(client: LspProcess) -> None:
     assert client.inline(opened(client, "EMPTY"), 0, 5) is None
+
+
+def test_who_asks_gets_several_and_the_unsure(client: LspProcess) -> None:
+    uri = opened(client, "SEVERAL UNSURE")
+    asked = client.inline(uri, 0, 14, triggerKind=1)
+    assert [one["insertText"][-2:] for one in asked] == ["E|", "|2", "|3"]
+    assert client.inline(uri, 0, 14, triggerKind=2) is None
+    assert len(client.inline(opened(client, "SEVERAL"), 0, 7, triggerKind=2)) == 1
 
 
 def test_the_range_of_the_completion_is_kept(client: LspProcess) -> None:
@@ -417,3 +429,59 @@ def test_a_broken_pipe_ends_the_server() -> None:
     process.stdin.flush()
     assert process.wait(10) == 1
     process.stdin.close()
+
+
+# --- the project ---
+
+
+def asked(client: LspProcess, text: str) -> str:
+    """What the project says about a text, as the fake completer was told it."""
+    found: str = client.inline(opened(client, f"{text} PROJECT"), 0, 99)[0]["insertText"]
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.02)
+
+
+def test_the_project_is_known_and_kept_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "price.py").write_text("discount = 1")
+    (tmp_path / "keys.py").write_text("token_of_aws = 'AKIA" + "QWERTYUIOPASDFGH'")
+    (tmp_path / ".env").write_text("PLANTED=1")
+    with start("ready") as client:
+        loaded(client, root=tmp_path.as_uri(), capabilities=WATCHING)
+        await_log(client, "index files=2")
+        client.wait_until(lambda: client.heard("client/registerCapability") != [])
+        assert client.heard("client/registerCapability")[0]["registrations"][0]["method"] == CHANGED_FILES
+        assert asked(client, "discount") == "price.py=discount = 1"
+        assert asked(client, "PLANTED") == "nothing"
+        assert "AKIA" not in asked(client, "token_of_aws")
+        (tmp_path / "price.py").write_text("rebate = 2")
+        client.notify(CHANGED_FILES, {"changes": [{"uri": (tmp_path / "price.py").as_uri(), "type": 2}]})
+        until(lambda: asked(client, "rebate") == "price.py=rebate = 2")
+
+
+def test_what_is_typed_in_one_file_is_known_in_another_after_a_pause(tmp_path: Path) -> None:
+    (tmp_path / "price.py").write_text("discount = 1")
+    with start("ready") as client:
+        loaded(client, root=tmp_path.as_uri())
+        await_log(client, "index files=1")
+        uri = (tmp_path / "price.py").as_uri()
+        client.open(uri, "python", "discount = 1")
+        client.change(uri, 2, [{"text": "unsaved_name = 3"}])
+        until(lambda: asked(client, "unsaved_name") == "price.py=unsaved_name = 3")
+        client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+        until(lambda: asked(client, "discount") == "price.py=discount = 1")
+
+
+@pytest.mark.parametrize(("options", "default"), [({"context_tokens": 0}, 600), ({"exclude": ["price*"]}, [])])
+def test_a_project_that_is_not_wanted_is_not_known(options: dict[str, Any], default: object, tmp_path: Path) -> None:
+    (tmp_path / "price.py").write_text("discount = 1")
+    with start("ready") as client:
+        loaded(client, root=tmp_path.as_uri(), options=options)
+        assert asked(client, "discount") == "nothing"
+        client.notify("workspace/didChangeConfiguration", {"settings": {"flashLs": dict.fromkeys(options, default)}})
+        until(lambda: asked(client, "discount") == "price.py=discount = 1")

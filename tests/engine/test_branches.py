@@ -31,7 +31,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def answers(engine: Engine, most: int, params: GenerationParams = PARAMS, within: int = FAR) -> list[Generation]:
     """The first answers when none of them suits."""
     branches = Branches(engine, PROMPT, params)
-    found = []
+    found: list[Generation] = []
     while len(found) < most and (answer := branches.next(Deadline())):
         found.append(answer)
         branches.branch(answer, within)
