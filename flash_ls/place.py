@@ -20,7 +20,7 @@ from flash_ls.postprocess import (
     is_auto_closed,
     trim_overlap,
 )
-from flash_ls.soundness import sound_part
+from flash_ls.soundness import sound_part, with_indentation_of
 from flash_ls.syntax import scope_at
 
 _DOCSTRING = re.compile(r"[rR]?(?:\"\"\"|''')")
@@ -59,7 +59,8 @@ class Place:
     def fit(self, text: str, finished: bool) -> Fitted:
         """What of `text` can be inserted. `finished`: the model, or the rule, ended it."""
         snapshot = self.snapshot
-        text = trim_overlap(self.rule.cut(text, finished), snapshot.after, self.line_prefix).rstrip()
+        text = with_indentation_of(self.rule.cut(text, finished), snapshot.before)
+        text = trim_overlap(text, snapshot.after, self.line_prefix).rstrip()
         if not text.strip() or text == snapshot.line_suffix[: closers_taken(text, snapshot.line_suffix)]:
             return Fitted("", 0, "empty")
         if self._is_unasked_comment(text):

@@ -51,6 +51,7 @@ _CODE_LINE = re.compile(
 _HEADER_END = re.compile(r"[({\[:]\s*$")
 _FULL_LINE = re.compile(r"(?<!\\\n)^[ \t]*(?=\S)", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
+_STATEMENT_BELOW = re.compile(r"^([ \t]*)[^\s#)\]}]", re.MULTILINE)
 _DANGLING = re.compile(r"(?:&&|\|\||(?<!\+)\+|(?<!-)-|[.%^=|])\Z")
 _CLOSING = re.compile(r"[ \t]*(?:\}[)\]};,]*|[)\]][)\]};,]*$)")
 _MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_?[A-Z0-9_]{2,}\b|^[ \t]*#", re.MULTILINE)
@@ -430,7 +431,7 @@ def _adds_lines(text: str, before: str) -> bool:
 
 
 def _is_indented(text: str, view: _View) -> bool:
-    """Whether Python's lines in `text` stand at levels that are open, deeper only after a colon."""
+    """Whether Python's lines in `text`, and the one below, stand at levels that are open, deeper only after a colon."""
     before = view.before
     if view.language != "python":
         return True
@@ -447,7 +448,15 @@ def _is_indented(text: str, view: _View) -> bool:
             base = indent
         levels = [level for level in levels if len(level) < len(indent)] + [indent]
         opens = statement.rstrip().endswith(":")
-    return True
+    return opens or not _lacks_header(before + text, levels[-1] if levels else "", view)
+
+
+def _lacks_header(code: str, indent: str, view: _View) -> bool:
+    """Whether Python's line below stands deeper than the last statement of `code`, at `indent`, which opens nothing."""
+    below, around = _STATEMENT_BELOW.search(view.below), _match(code, view.language)
+    if below is None or view.rest.strip() or around.waiting or around.unended is not None:
+        return False
+    return len(below[1]) > len(indent)
 
 
 def _statements(code: str) -> Iterator[tuple[int, str]]:

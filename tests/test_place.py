@@ -29,6 +29,12 @@ FITTED = {
     ),
     "another language's comment": ("a.js", "x()\n¦\n", "// then y\ny()\n", Fitted("", 0, "comment")),
     "what does not parse": ("a.py", "for a in b:\n    ¦\n        f(a)\n", "return a\n", Fitted("", 0, "unsound")),
+    "tabs where the buffer has them": (
+        "a.py",
+        "def f():\n\tx = 1\n\t¦\n",
+        "if x:\n        return 1\n",
+        Fitted("if x:\n\t\treturn 1", 0, ""),
+    ),
     "what parses of it": ("a.py", "x = ¦\ny = 1\n", "f(1) else\n", Fitted("f(1)", 0, "unsound")),
 }
 
