@@ -15,10 +15,12 @@ from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.completer import Completer, Completion, load_completer
 from flash_ls.config import Config
+from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.doctor import examine
 from flash_ls.document import Snapshot
-from flash_ls.errors import FlashLsError
+from flash_ls.errors import DocumentError, FlashLsError
+from flash_ls.project import Project
 from flash_ls.server import serve
 from flash_ls.source_file import snapshot_of_file
 
@@ -79,8 +81,20 @@ def complete(args: argparse.Namespace) -> None:
     snapshot = snapshot_of_file(path, line - 1, column - 1, config.max_file_bytes)
     with ProgressBar() as progress:
         completer = load(config, progress)
+    if args.project:
+        completer.context = read_project(args.project)
     completion = completer.complete(snapshot, Deadline())
     print(json.dumps(asdict(completion)) if args.json else rendered(snapshot, completion, sys.stdout.isatty()))
+
+
+def read_project(folder: Path) -> Context:
+    """What is known of a project once all of it has been read. Raises `DocumentError`."""
+    if not folder.is_dir():
+        raise DocumentError(f"There is no folder {folder}; give the folder of the project.")
+    project = Project([str(folder)], [], busy=lambda: False)
+    project.start()
+    project.wait()
+    return Context(project, project.index)
 
 
 def rendered(snapshot: Snapshot, completion: Completion, colour: bool) -> str:
@@ -170,6 +184,7 @@ def arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
+    one.add_argument("--project", type=Path, metavar="FOLDER", help="let the model see excerpts of these files as well")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
     one.set_defaults(command=complete)

@@ -79,7 +79,7 @@ class Completer:
             return self.candidates(snapshot, deadline, asked)
         if snapshot.after[:1].isalnum():
             return [_nothing(snapshot, "inside a word")]
-        completion = self.complete(snapshot, deadline)
+        completion = self._candidates(snapshot, deadline, 1, insist=False)[0]
         if completion.text and completion.probability < self.config.min_confidence:
             completion = replace(completion, text="", end=completion.start, reason="unsure")
         return [completion]
@@ -89,6 +89,10 @@ class Completer:
 
         Raises `Cancelled` and `ModelError`.
         """
+        return self._candidates(snapshot, deadline, most, insist=True)
+
+    def _candidates(self, snapshot: Snapshot, deadline: Deadline, most: int, insist: bool) -> list[Completion]:
+        """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
         place = Place(snapshot)
         if silence := _silence(place, self.config):
             return [_nothing(snapshot, silence)]
@@ -97,18 +101,18 @@ class Completer:
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
         stats: GenerationStats | None = None
-        for tries in range(most - 1 + (MOST_BLOCK_TRIES if place.scope.opens_block else MOST_TRIES)):
+        for _ in range(most - 1 + (MOST_BLOCK_TRIES if place.scope.opens_block else MOST_TRIES)):
             answer = branches.next(deadline)
             if answer is None:
                 break
             stats = stats.then(answer.stats) if stats else answer.stats
             fitted = place.fit(answer.text, answer.finish in ENDED)
-            completion = self._completion(place, replace(answer, stats=stats), fitted, tries)
+            completion = self._completion(place, replace(answer, stats=stats), fitted, rejected)
             if fitted.fault:
                 rejected.append(completion)
             else:
                 found.setdefault(fitted.text, completion)
-            if len(found) == most or answer.finish == "deadline":
+            if len(found) == most or answer.finish == "deadline" or (fitted.fault == "empty" and not insist):
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
@@ -124,14 +128,14 @@ class Completer:
             choice = self.context.choose(snapshot, visible, leisure)
         return build_prompt(snapshot.before, place.after, self._form, self._engine.tokenizer, config, choice)
 
-    def _completion(self, place: Place, answer: Generation, fitted: Fitted, tries: int) -> Completion:
+    def _completion(self, place: Place, answer: Generation, fitted: Fitted, rejected: list[Completion]) -> Completion:
         snapshot = place.snapshot
         reason = answer.finish if fitted.text or answer.finish not in ENDED else fitted.fault
         end = snapshot.cursor + fitted.taken
-        evidence = self._evidence(place, answer, fitted, tries)
+        evidence = self._evidence(place, answer, fitted, rejected)
         return Completion(fitted.text, snapshot.cursor, end, reason, answer.stats, evidence)
 
-    def _evidence(self, place: Place, answer: Generation, fitted: Fitted, tries: int) -> Evidence:
+    def _evidence(self, place: Place, answer: Generation, fitted: Fitted, rejected: list[Completion]) -> Evidence:
         likelihoods = answer.log_probabilities or [0.0]
         typed = re.search(r"\w*\Z", place.line_prefix)
         return Evidence(
@@ -144,7 +148,8 @@ class Completer:
             line_start=float(not place.line_prefix.strip()),
             block=float(place.scope.opens_block),
             ended=float(answer.finish in ENDED),
-            retried=float(tries),
+            retried=float(len(rejected)),
+            insisted=float(any(one.reason == "empty" for one in rejected)),
             shortened=float(bool(fitted.fault)),
             unknown=self._unknown(place, fitted.text),
         )

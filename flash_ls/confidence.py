@@ -33,6 +33,8 @@ class Evidence:
     """1 if the text ended by itself or by its rule, not at a limit."""
     retried: float = 0.0
     """How many likelier texts did not fit."""
+    insisted: float = 0.0
+    """1 if a likelier answer was that nothing is to be written here."""
     shortened: float = 0.0
     unknown: float = 0.0
     """Share of its names that are in neither the file nor the project."""

@@ -24,7 +24,7 @@ class Config:
     """int4 (least memory), int8 (most exact), mixed (both: quickest words), or auto: what suits the machine."""
     threads: int = 0
     """Threads of one forward pass; 0 lets the machine decide."""
-    cache_mb: int = 48
+    cache_mb: int = 64
     """Megabytes that the prompts of recent requests may take in the prefix cache."""
     budget_ms: int = 4000
     """After this many milliseconds a request answers with the whole lines it has."""

@@ -34,6 +34,7 @@ class Project:
         self._open: dict[str, str] = {}
         self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
         self._stopped = threading.Event()
+        self._complete = threading.Event()
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     @property
@@ -57,6 +58,15 @@ class Project:
         """Read a file again that was changed, made or deleted; an editor that has it open knows its `text`."""
         self._changes.put((path, text))
 
+    @property
+    def complete(self) -> bool:
+        """Whether all files there were at the start have been read."""
+        return self._complete.is_set()
+
+    def wait(self) -> None:
+        """Until it is complete."""
+        self._complete.wait()
+
     def stop(self) -> None:
         """Read no more. Returns at once."""
         self._stopped.set()
@@ -69,8 +79,9 @@ class Project:
 
     def _run(self) -> None:
         began, files = time.monotonic(), self._workspace.files()
-        while batch := list(islice(files, BATCH_FILES)):
+        while not self._stopped.is_set() and (batch := list(islice(files, BATCH_FILES))):
             self.index.add(self._texts(batch))
+        self._complete.set()
         logger.info("index files=%d ms=%d", len(self.index), 1000 * (time.monotonic() - began))
         while not self._stopped.is_set():
             self._update(*self._changes.get())

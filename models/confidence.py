@@ -47,8 +47,9 @@ class Weights(NamedTuple):
 
 
 def read(path: Path) -> Sample:
-    """The suggestions of a run that are not empty."""
-    shown = [one for one in predictions.read(path).records if one.completion.strip() and one.evidence]
+    """The suggestions of a run that are not empty, and for which nobody insisted on an answer."""
+    told = [(one.evidence, one) for one in predictions.read(path).records if one.completion.strip() and one.evidence]
+    shown = [one for evidence, one in told if not evidence["insisted"]]
     evidence = [[float((one.evidence or {})[name]) for name in NAMES] for one in shown]
     return Sample(
         np.array(evidence).reshape(-1, len(NAMES)), np.array([float(one.scores.exact_match) for one in shown])

@@ -67,7 +67,9 @@ def automatic(records: Sequence[Record], threshold: float) -> Figures | None:
     right how much is kept. None without a right answer."""
     shown = [record for record in records if record.scores.shown]
     right = [record for record in shown if record.scores.exact_match]
-    sure = [record for record in shown if record.probability >= threshold]
+    sure = [
+        record for record in shown if record.probability >= threshold and not (record.evidence or {}).get("insisted")
+    ]
     if not right or not sure:
         return None
     precision = len([record for record in sure if record.scores.exact_match]) / len(sure)

@@ -11,8 +11,8 @@ from flash_ls.engine.model import Model
 from flash_ls.engine.tokenizer import Tokenizer
 
 MOST_SLOTS = 8
-CACHE_MB = 48
-"""Megabytes for prompts by default: two of 900 tokens, as some files are edited in turns."""
+CACHE_MB = 64
+"""Megabytes for prompts by default: two of 1,300 tokens, as some files are edited in turns."""
 
 
 class Engine:
