@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 from flash_ls import process
@@ -14,13 +15,14 @@ from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.branches import Branches
-from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats
+from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats, Step
 from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.index import WORD
 from flash_ls.place import Fitted, Place
+from flash_ls.postprocess import AnswerRule
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
@@ -31,6 +33,7 @@ MOST_BLOCK_TRIES = 2
 """The same for a block, which takes longer."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
+ANSWER = AnswerRule()
 ENDED = ("stop", "rule")
 """How an answer finishes that is whole."""
 
@@ -106,16 +109,26 @@ class Completer:
             if answer is None:
                 break
             stats = stats.then(answer.stats) if stats else answer.stats
-            fitted = place.fit(answer.text, answer.finish in ENDED)
-            completion = self._completion(place, replace(answer, stats=stats), fitted, rejected)
+            said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
+            if fitted.fault and insist and place.may_go_on(answer.text):
+                said, fitted = self._whole(prompt, place, answer, deadline)
+                stats = stats.then(said.stats)
+            completion = self._completion(place, replace(said, stats=stats), fitted, rejected)
             if fitted.fault:
                 rejected.append(completion)
             else:
                 found.setdefault(fitted.text, completion)
-            if len(found) == most or answer.finish == "deadline" or (fitted.fault == "empty" and not insist):
+            if len(found) == most or said.finish == "deadline" or (fitted.fault == "empty" and not insist):
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
+
+    def _whole(self, prompt: Prompt, place: Place, answer: Generation, deadline: Deadline) -> tuple[Generation, Fitted]:
+        """An answer that its rule had cut short, up to where the model ends it."""
+        steps = zip(answer.tokens, answer.log_probabilities, strict=True)
+        params = replace(self._params(prompt, place), complete=ANSWER.complete, forced=tuple(starmap(Step, steps)))
+        whole = self._engine.generate(prompt.token_ids, params, deadline)
+        return whole, place.fit(whole.text, whole.finish == "stop", ANSWER)
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""

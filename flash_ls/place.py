@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from flash_ls.document import Snapshot
+from flash_ls.indentation import with_indentation_of
 from flash_ls.language import LANGUAGES, language_of
 from flash_ls.postprocess import (
     BlockRule,
@@ -20,7 +21,7 @@ from flash_ls.postprocess import (
     is_auto_closed,
     trim_overlap,
 )
-from flash_ls.soundness import sound_part, with_indentation_of
+from flash_ls.soundness import sound_part
 from flash_ls.syntax import scope_at
 
 _DOCSTRING = re.compile(r"[rR]?(?:\"\"\"|''')")
@@ -56,10 +57,10 @@ class Place:
         automatic = len(self.snapshot.line_suffix) if is_auto_closed(self.snapshot.line_suffix) else 0
         return self.snapshot.after[automatic:]
 
-    def fit(self, text: str, finished: bool) -> Fitted:
-        """What of `text` can be inserted. `finished`: the model, or the rule, ended it."""
+    def fit(self, text: str, finished: bool, rule: CutRule | None = None) -> Fitted:
+        """What of `text` can be inserted by the place's own rule or another. `finished`: the model, or it, ended it."""
         snapshot = self.snapshot
-        text = with_indentation_of(self.rule.cut(text, finished), snapshot.before)
+        text = with_indentation_of((rule or self.rule).cut(text, finished), snapshot.before)
         text = trim_overlap(text, snapshot.after, self.line_prefix).rstrip()
         if not text.strip() or text == snapshot.line_suffix[: closers_taken(text, snapshot.line_suffix)]:
             return Fitted("", 0, "empty")
@@ -69,6 +70,14 @@ class Place:
         return Fitted(
             self._line_ends(part), closers_taken(part, snapshot.line_suffix), "" if part == text else "unsound"
         )
+
+    def may_go_on(self, text: str) -> bool:
+        """Whether a text that does not fit may do so with lines that its rule has cut off.
+
+        That is where it ends the cursor's line at once, or where the end of the line is there already.
+        """
+        line_suffix = self.snapshot.line_suffix
+        return "\n" in text and (not text.partition("\n")[0].strip() or bool(line_suffix.strip()))
 
     def telling(self, text: str) -> int:
         """In which first characters of `text` another text has to differ to be another suggestion."""

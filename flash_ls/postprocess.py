@@ -148,6 +148,17 @@ def _is_in_literal(text: str, offset: int, language: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """All that the model writes, if it ends by itself."""
+
+    def complete(self, generated: str) -> bool:
+        return False
+
+    def cut(self, generated: str, finished: bool) -> str:
+        return generated.rstrip() if finished else ""
+
+
+@dataclass(frozen=True, slots=True)
 class StatementRule:
     """The rest of the cursor's line, and the body of the block that it opens if there is none yet."""
 

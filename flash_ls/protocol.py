@@ -1,6 +1,6 @@
 """How messages are read: texts go to our store alone, and clients may differ from the letter of the specification.
 
-With `server`, the only module that knows pygls and lsprotocol.
+With `server` and `progress_bar`, the only module that knows pygls and lsprotocol.
 """
 
 from __future__ import annotations

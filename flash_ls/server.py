@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 import uuid
-from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +26,7 @@ from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
 from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
+from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
 from flash_ls.protocol import FlashProtocol, lenient_converter, place
 from flash_ls.requests import Requests
@@ -234,35 +234,6 @@ class FlashServer(LanguageServer):
     def _join(self) -> None:
         self.requests.join()
         self._loading.join()
-
-
-class ProgressBar:
-    """One load shown in a client that can show it (LSP: Work Done Progress)."""
-
-    def __init__(self, server: FlashServer) -> None:
-        self._bars = server.work_done_progress
-        self._token = str(uuid.uuid4())
-        self._shown = False
-        self._ended = False
-        if get_capability(server.client_capabilities, "window.work_done_progress"):
-            created = server.window_work_done_progress_create(types.WorkDoneProgressCreateParams(self._token))
-            created.add_done_callback(self._begin)
-
-    def show(self, label: str, fraction: float) -> None:
-        if self._shown:
-            report = types.WorkDoneProgressReport(message=label, percentage=round(100 * fraction))
-            self._bars.report(self._token, report)
-
-    def end(self) -> None:
-        self._ended = True
-        if self._shown:
-            self._shown = False
-            self._bars.end(self._token, types.WorkDoneProgressEnd())
-
-    def _begin(self, created: Future[None]) -> None:
-        if not (self._ended or created.cancelled() or created.exception()):
-            self._shown = True
-            self._bars.begin(self._token, types.WorkDoneProgressBegin("flash-ls", percentage=0))
 
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:

@@ -8,26 +8,25 @@ It knows what can be parsed, not what is meant, and nothing of models or editors
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache, cached_property
-from itertools import chain, islice, pairwise
+from functools import cached_property
+from itertools import chain, islice
 from sys import maxsize
-from typing import NamedTuple, get_args
+from typing import get_args
 
+from flash_ls.brackets import match_brackets
 from flash_ls.grammar import Node, parse
+from flash_ls.indentation import INDENT, is_indented
 from flash_ls.language import LANGUAGES, Blocks, Language
+from flash_ls.window import window
 
-_BEFORE, _AFTER = 8_000, 4_000
-"""How many characters around the cursor are parsed; of what stands farther away only the enclosing headers are."""
-_FAR_LINES = 6_000
-"""How far away headers and their closers are looked for."""
-_HEADER_LINES = 10
 _LONGEST_HEADER = 300
 _DIALECTS = frozenset({"sql"})
 """Languages that no grammar covers."""
 _LONGEST_LINE = 2_000
 """In a longer line, which nobody writes by hand, nothing is parsed."""
+_UNPARSED = 8_000
+"""How many characters before the cursor count where nothing is parsed."""
 _CUTS = 6
 """How many shorter texts are tried."""
 _FILE = 60_000
@@ -38,27 +37,13 @@ _HOPELESS = 300
 """With so many errors parsing takes long and tells nothing."""
 _FEW = 5
 """With more errors than that, it is not one line that is missing."""
-_CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _HEADERS = ("if (x) {", "x: {", "X {", "x(() => {", "x([&]() {", "x(func() {", "void x() {", "x(", "[")
 """What begins a block, a literal or a call."""
-_DEPTH = 20
-"""How many open brackets a closer may close."""
-_STRING = r'(?P<string>"(?:\\.|[^"\\\n])*")'
-_CODE_LINE = re.compile(
-    r"^(?P<apart>(?<=\n\n))?([ \t]*)(?P<definition>@|async |class |def |export |fn |func |pub |public )?[^\s)\]}*].*$",
-    re.MULTILINE,
-)
-_HEADER_END = re.compile(r"[({\[:]\s*$")
-_FULL_LINE = re.compile(r"(?<!\\\n)^[ \t]*(?=\S)", re.MULTILINE)
-_INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
-_STATEMENT_BELOW = re.compile(r"^([ \t]*)[^\s#)\]}]", re.MULTILINE)
 _DANGLING = re.compile(r"(?:&&|\|\||(?<!\+)\+|(?<!-)-|[.%^=|])\Z")
-_CLOSING = re.compile(r"[ \t]*(?:\}[)\]};,]*|[)\]][)\]};,]*$)")
 _MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_?[A-Z0-9_]{2,}\b|^[ \t]*#", re.MULTILINE)
 _CUT = re.compile(r"(?<=[;)\]}\"'`({\[])|(?=\s*(?:[,.(\[{)\]}]|[^\w\s\"'`;]+(?:\s|\Z)))")
 """Where a line may end early: after a statement, a bracket or a string, before an operator or a comma."""
 _OPEN_END = {blocks: re.compile(rf"[({{\[{':' if blocks == 'indent' else ''}]\Z") for blocks in get_args(Blocks)}
-_LONG = re.compile(r"\w*(?:\"\"\"|'''|`)|(?s:.)*\n")
 _ANNOTATION = re.compile(r"[ \t]*(?:@|\[|#!?\[|#if).*\Z")
 _HEADER = re.compile(
     r"[ \t]*(?:\}[ ]*)?(?:(?:else[ ]+)?(?:catch|for|foreach|if|lock|switch|synchronized|using|while)\b.*\)|else|do|try"
@@ -118,11 +103,11 @@ class _Prose:
     """A place in a text that cannot be parsed."""
 
     def __init__(self, before: str, language: str) -> None:
-        self.before, self.language = before[-_BEFORE:], language
+        self.before, self.language = before[-_UNPARSED:], language
 
     def fits(self, text: str, shortened: bool = False) -> bool:
         """Whether `text` closes nothing that is not open; round brackets alone are common in prose."""
-        surplus = _match(self.before + text, self.language).surplus
+        surplus = match_brackets(self.before + text, self.language).surplus
         return not any(offset >= len(self.before) and closer != ")" for offset, closer in surplus)
 
 
@@ -131,7 +116,7 @@ class _Code:
 
     def __init__(self, before: str, after: str, language: str) -> None:
         parser = _Parser(language)
-        head, tail = _head(before), _tail(after, LANGUAGES[language].blocks)
+        head, tail = window(before, after, LANGUAGES[language].blocks)
         self.near = _View(head, *_lines(tail), parser)
         """With what is around."""
         self.alone = _Alone(head, _lines(tail)[0], "", parser)
@@ -145,12 +130,13 @@ class _Code:
 
         What cannot be judged in time fits, unless it is `shortened`.
         """
-        if _adds_lines(text, self.near.before) and not _is_indented(text, self.near):
+        near = self.near
+        if near.language == "python" and not is_indented(text, near.before, near.rest + near.below):
             return False
         try:
-            if not self.near.errors(text):
+            if not near.errors(text):
                 return not self._takes_next_line(text)
-            return _is_prose(text, self.near, shortened) or self._is_no_worse(text, shortened)
+            return _is_prose(text, near, shortened) or self._is_no_worse(text, shortened)
         except TimeoutError:
             return not shortened
 
@@ -163,12 +149,12 @@ class _Code:
             or LANGUAGES[near.language].blocks not in ("braces", "indent")
         ):
             return False
-        below = _INDENT.search(near.below, 1)
+        below = INDENT.search(near.below, 1)
         follows = below and near.below[below.end()].isalpha()
-        line = _INDENT.match((near.before + text).rpartition("\n")[2])
+        line = INDENT.match((near.before + text).rpartition("\n")[2])
         if not below or not line or not follows or len(below[0]) > len(line[0]):
             return False
-        waiting = _match(near.before + text, near.language).waiting
+        waiting = match_brackets(near.before + text, near.language).waiting
         return waiting[-1:] in ([], ["}"]) and near.errors(text, ";") > 0
 
     def _is_no_worse(self, text: str, shortened: bool) -> bool:
@@ -237,14 +223,17 @@ class _View:
 
     def _errors_with_header(self) -> Iterator[int]:
         """For what may begin the block that is closed below the cursor and begins nowhere."""
-        surplus = _match(self.before + self.rest + self.below, self.language).surplus
+        surplus = match_brackets(self.before + self.rest + self.below, self.language).surplus
         return map(self.errors, _HEADERS if surplus else ())
 
     def _excused(self, text: str) -> int:
         """How many errors may be due to macros and directives, if the text leaves as many brackets open as it found."""
         if not LANGUAGES[self.language].directives:
             return 0
-        with_text, without = _match(self._code(text), self.language), _match(self._code(""), self.language)
+        with_text, without = (
+            match_brackets(self._code(text), self.language),
+            match_brackets(self._code(""), self.language),
+        )
         if len(with_text.waiting + with_text.surplus) > len(without.waiting + without.surplus):
             return 0
         line = self.before.rpartition("\n")[2] + text + self.rest
@@ -257,11 +246,11 @@ class _View:
         line = self.before.rpartition("\n")[2] + text
         mark = _open_quote(text)
         if mark or _OPEN_END[row.blocks].search(text):
-            taken = len(_match(self.rest, self.language).surplus)
-            closers = mark + "".join(reversed(_match(line + mark, self.language).waiting[taken:]))
+            taken = len(match_brackets(self.rest, self.language).surplus)
+            closers = mark + "".join(reversed(match_brackets(line + mark, self.language).waiting[taken:]))
             yield from ((text + closers + tail, self.rest) for tail in _tails(line, row))
         else:
-            closers = "".join(reversed(_match(line + self.rest, self.language).waiting)) if self.rest else ""
+            closers = "".join(reversed(match_brackets(line + self.rest, self.language).waiting)) if self.rest else ""
             yield from ((text, self.rest + closers + tail) for tail in _tails(line + self.rest, row))
 
 
@@ -280,7 +269,7 @@ class _Alone(_View):
 
     def _code(self, text: str, rest: str | None = None) -> str:
         code = super()._code(text, rest)
-        return f"{code}\n{''.join(reversed(_match(code, self.language).waiting))}"
+        return f"{code}\n{''.join(reversed(match_brackets(code, self.language).waiting))}"
 
 
 def _lines(after: str) -> tuple[str, str]:
@@ -292,7 +281,7 @@ def _lines(after: str) -> tuple[str, str]:
 def _is_prose(text: str, view: _View, shortened: bool) -> bool:
     """Whether the text stands in a comment or a string of many lines, or is a comment, if it is not `shortened`."""
     before = view.before
-    start = _match(f"{before}{text}x", view.language).unended
+    start = match_brackets(f"{before}{text}x", view.language).unended
     if start is None or start < len(before):
         return start is not None
     return not shortened and not text[: start - len(before)].strip()
@@ -329,184 +318,3 @@ def _count(root: Node) -> int:
             found += node.is_error or node.is_missing
             nodes += node.children
     return found
-
-
-class _Match(NamedTuple):
-    """The brackets of a text, and what is continued in it over line ends."""
-
-    waiting: list[str]
-    """The closers of what is open, the outermost first."""
-    surplus: list[tuple[int, str]]
-    """Closers that close nothing, with their offsets."""
-    spans: list[tuple[int, int]]
-    """From where to where brackets, strings and comments reach, those of many lines."""
-    unended: int | None
-    """Where the comment, or string of many lines, begins that reaches the end."""
-
-
-@cache
-def _lexer(language: str) -> re.Pattern[str]:
-    row = LANGUAGES.get(language)
-    prose = rf"(?P<comment>{row.comments})|(?P<string>{row.strings}|{row.opaque})" if row else _STRING
-    return re.compile(rf"{prose}|[][(){{}}]", re.MULTILINE)
-
-
-def _match(code: str, language: str) -> _Match:
-    waiting: list[str] = []
-    surplus: list[tuple[int, str]] = []
-    spans: list[tuple[int, int]] = []
-    unended, opened = None, 0
-    for token in _lexer(language).finditer(code):
-        bracket = token[0]
-        if token.lastgroup:
-            spans += [token.span()] if "\n" in bracket else []
-            if token.end() == len(code) and (token.lastgroup == "comment" or _LONG.match(bracket)):
-                unended = token.start()
-        elif bracket in _CLOSERS:
-            opened = opened if waiting else token.start()
-            waiting.append(_CLOSERS[bracket])
-        elif bracket in waiting[-_DEPTH:]:
-            while waiting.pop() != bracket:
-                pass
-            spans += [] if waiting else [(opened, token.start())]
-        else:
-            surplus.append((token.start(), bracket))
-    spans += [(opened, len(code))] if waiting else []
-    return _Match(waiting, surplus, spans, unended)
-
-
-def _head(before: str) -> str:
-    """The end of `before`, from a line that stands far out, after the headers that enclose that line."""
-    near = len(before) - _BEFORE
-    if near <= 0:
-        return before
-    start = _outermost(before, near, near + _BEFORE // 2)
-    if start is None:
-        return before[near:]
-    return _headers(before[: start.start()], len(start[2])) + before[start.start() :]
-
-
-def _outermost(code: str, start: int, end: int) -> re.Match[str] | None:
-    """The line between two offsets that stands farthest out; a definition if possible, or one after a blank line."""
-    lines = islice(_CODE_LINE.finditer(code, start, end), 1, None)
-    return min(lines, key=lambda line: (len(line[2]), not line["definition"], line["apart"] is None), default=None)
-
-
-def _headers(above: str, indent: int) -> str:
-    lines = above.splitlines(keepends=True)[-_FAR_LINES:]
-    headers = []
-    for number in _outward(reversed(lines), indent):
-        first = len(lines) - 1 - number
-        header = lines[first : first + _HEADER_LINES]
-        last = next((last for last, line in enumerate(header) if _HEADER_END.search(line)), None)
-        headers += ["".join(header[: last + 1])] if last is not None else []
-    return "".join(reversed(headers))
-
-
-def _outward(lines: Iterable[str], indent: int) -> Iterator[int]:
-    """Numbers of the lines that stand farther out than `indent` and than all lines passed."""
-    for number, line in enumerate(lines):
-        if not indent:
-            return
-        code = line.lstrip()
-        if code and len(line) - len(code) < indent:
-            indent = len(line) - len(code)
-            yield number
-
-
-def _tail(after: str, blocks: str) -> str:
-    """The beginning of `after`, up to a line that stands far out, with the closers of what encloses that line."""
-    if len(after) <= _AFTER:
-        return after
-    end = _outermost(after, _AFTER // 2, _AFTER)
-    if end is None or blocks == "indent":
-        return after[: end.start() if end else _AFTER]
-    lines = after[end.start() :].splitlines()[:_FAR_LINES]
-    closers = [closer[0] for line in lines if (closer := _CLOSING.match(line))]
-    return after[: end.start()] + "\n".join(closers[number] for number in _outward(closers, len(end[2])))
-
-
-def _adds_lines(text: str, before: str) -> bool:
-    return "\n" in text or not before.rpartition("\n")[2].strip()
-
-
-def _is_indented(text: str, view: _View) -> bool:
-    """Whether Python's lines in `text`, and the one below, stand at levels that are open, deeper only after a colon."""
-    before = view.before
-    if view.language != "python":
-        return True
-    cursor_line = before.rfind("\n") + 1
-    levels: list[str] = []
-    opens, base = False, None
-    for start, statement in _statements(before + text):
-        indent = statement[: len(statement) - len(statement.lstrip())]
-        if start >= cursor_line and (start > cursor_line or not before[start:].strip()):
-            deeper = opens and len(indent) > len(levels[-1]) and indent.startswith(levels[-1])
-            if len(indent) < len(base or "") or (levels and not deeper and (opens or indent not in levels)):
-                return False
-        if start >= cursor_line and base is None:
-            base = indent
-        levels = [level for level in levels if len(level) < len(indent)] + [indent]
-        opens = statement.rstrip().endswith(":")
-    return opens or not _lacks_header(before + text, levels[-1] if levels else "", view)
-
-
-def _lacks_header(code: str, indent: str, view: _View) -> bool:
-    """Whether Python's line below stands deeper than the last statement of `code`, at `indent`, which opens nothing."""
-    below, around = _STATEMENT_BELOW.search(view.below), _match(code, view.language)
-    if below is None or view.rest.strip() or around.waiting or around.unended is not None:
-        return False
-    return len(below[1]) > len(indent)
-
-
-def _statements(code: str) -> Iterator[tuple[int, str]]:
-    """Python's statements with their offsets, each with all of its lines, comments blanked."""
-    code = _lexer("python").sub(lambda token: " " * len(token[0]) if token["comment"] else token[0], code)
-    inside = bytearray(len(code) + 1)
-    for first, last in _match(code, "python").spans:
-        inside[first + 1 : last + 1] = b"x" * (last - first)
-    starts = [m.start() for m in _FULL_LINE.finditer(code) if not inside[m.start()]]
-    for start, end in pairwise([*starts, len(code)]):
-        yield start, code[start:end]
-
-
-def with_indentation_of(text: str, before: str) -> str:
-    """`text` with the leading tabs of its lines as spaces, or the reverse, where no line of `before` has such."""
-    unit = _unit(before)
-    if not unit:
-        return text
-    first, *lines = text.split("\n")
-    if not before.rpartition("\n")[2].strip():
-        return "\n".join(_indented([first, *lines], unit))
-    return "\n".join([first, *_indented(lines, unit)])
-
-
-def _unit(before: str) -> str:
-    """What one level of indentation is made of in `before`; the empty string if that cannot be told."""
-    indents = _INDENT.findall(before[-_BEFORE:])
-    tabs = sum(indent.startswith("\t") for indent in indents)
-    spaces = sum(indent.startswith("  ") for indent in indents)
-    if bool(tabs) == bool(spaces):
-        return ""
-    return "\t" if tabs else " " * _step(indents)
-
-
-def _step(indents: list[str]) -> int:
-    """How many columns a level takes: the commonest difference between a line and the next."""
-    widths = map(len, ["", *indents])
-    steps = Counter(abs(upper - lower) for upper, lower in pairwise(widths))
-    return max((step for step in steps if step > 1), key=lambda step: (steps[step], -step), default=4)
-
-
-def _indented(lines: list[str], unit: str) -> list[str]:
-    width = min(_step(_INDENT.findall("\n".join(lines))), 4)
-    return [_reindented(line, unit, width) for line in lines]
-
-
-def _reindented(line: str, unit: str, width: int) -> str:
-    code = line.lstrip(" \t")
-    indent = line[: len(line) - len(code)]
-    if unit != "\t":
-        return indent.replace("\t", unit) + code
-    levels, rest = divmod(len(indent), width)
-    return unit * levels + " " * rest + code if indent.startswith(" ") else line

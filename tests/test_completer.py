@@ -251,6 +251,14 @@ def test_a_file_of_secrets_is_not_completed(path: str, tokenizer: Tokenizer) -> 
 # --- several answers, and silence ---
 
 
+def test_an_answer_of_more_lines_is_for_who_asks(tokenizer: Tokenizer) -> None:
+    for buffer, says in (("x = 1¦\n", "\ny = 2"), ("x = f(¦ / 2)\n", "1,\n      2")):
+        desk = Desk(tokenizer, buffer, says, "a.py", CONFIG)
+        assert desk.complete().text == says
+        (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+        assert said.text != says
+
+
 def test_who_does_not_ask_is_shown_only_what_is_likely(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer, "x = ¦\n", "1\n", "a.py", CONFIG)
     sure = desk.complete().probability

@@ -9,20 +9,21 @@ PACKAGE = Path(__file__).resolve().parents[1] / "flash_ls"
 LAYERS = [
     "__init__ errors uri process",
     "config deadline language",
-    "engine document grammar postprocess requests secrets index confidence",
-    "syntax soundness context workspace",
+    "engine document grammar brackets window postprocess requests secrets index confidence",
+    "syntax indentation context workspace",
+    "soundness",
     "artifact prompt place source_file project",
     "tuning",
     "completer",
-    "loading suggestion protocol",
+    "loading suggestion protocol progress_bar",
     "server doctor",
     "cli",
     "__main__",
 ]
 """From the bottom up; a module imports from lower layers and from its own package only."""
 OWNERS = {
-    "pygls": {"server", "protocol"},
-    "lsprotocol": {"server", "protocol"},
+    "pygls": {"server", "protocol", "progress_bar"},
+    "lsprotocol": {"server", "protocol", "progress_bar"},
     "tree_sitter": {"grammar"},
     "onnxruntime": {"engine.model"},
     "tokenizers": {"engine.tokenizer"},

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flash_ls.postprocess import (
+    AnswerRule,
     BlockRule,
     CutRule,
     LineRule,
@@ -297,3 +298,10 @@ def test_a_statement_that_is_complete_stays_as_it_is(text: str, language: str, a
             assert all(rule.complete(text[:more]) for more in range(end, len(text) + 1))
             assert {rule.cut(text[:more], False) for more in range(end, len(text) + 1)} == {rule.cut(text[:end], False)}
             break
+
+
+def test_a_whole_answer_is_one_that_the_model_ends() -> None:
+    rule = AnswerRule()
+    assert rule.cut("\na\n  b \n", finished=True) == "\na\n  b"
+    assert rule.cut("\na\n", finished=False) == ""
+    assert not rule.complete("\na\n\n\nb")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flash_ls import soundness
 from flash_ls.grammar import Node, parse
 from flash_ls.language import LANGUAGES
-from flash_ls.soundness import sound_part, with_indentation_of
+from flash_ls.soundness import sound_part
 
 
 def shown(buffer: str, text: str, language: str) -> str:
@@ -277,32 +277,3 @@ def test_a_shortened_text_leaves_a_clean_file_clean(text: str, language: str) ->
     if part not in ("", text):
         without = parse(f"{before}x{after}", language).has_error
         assert without or not parse(before + part + after, language).has_error
-
-
-@pytest.mark.parametrize(
-    ("buffer", "text", "expected"),
-    [
-        ("if a:\n    b\nif c:", "\n\td\n\t\te", "\n    d\n        e"),
-        ("if a:\n  b\nif c:", "\n\td\n\t\te", "\n  d\n    e"),
-        ("if a:\n  b\n", "\tc\n\td", "  c\n  d"),
-        ("if a:\n  b\n  c = ", "\t1", "\t1"),
-        ("{\n\tb\n\tif c {", "\n        d\n        e\n    }", "\n\t\td\n\t\te\n\t}"),
-        ("{\n\tb\n\tif c {", "\n  d\n    e", "\n\td\n\t\te"),
-        ("{\n\tb\n}\n/*", "\n * c\n */", "\n * c\n */"),
-        ("{\n\tb\n", "\n\t\td", "\n\t\td"),
-        ("{\n\tb\n        c\n", "\n    d\n\te", "\n    d\n\te"),
-        ("a\n", "\n\tb", "\n\tb"),
-    ],
-)
-def test_indentation_becomes_that_of_the_buffer(buffer: str, text: str, expected: str) -> None:
-    assert with_indentation_of(text, buffer) == expected
-
-
-@given(TEXTS, TEXTS)
-def test_indentation_changes_nothing_else(text: str, before: str) -> None:
-    def code(lines: str) -> list[str]:
-        return [line.lstrip(" \t") for line in lines.split("\n")]
-
-    converted = with_indentation_of(text, before)
-    assert code(converted) == code(text)
-    assert with_indentation_of(converted, before) == converted
