@@ -21,8 +21,7 @@ from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.index import WORD
-from flash_ls.place import Fitted, Place
-from flash_ls.postprocess import AnswerRule
+from flash_ls.place import ANSWER, Fitted, Place
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
@@ -33,7 +32,6 @@ MOST_BLOCK_TRIES = 2
 """The same for a block, which takes longer."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
-ANSWER = AnswerRule()
 ENDED = ("stop", "rule")
 """How an answer finishes that is whole."""
 
@@ -82,7 +80,7 @@ class Completer:
             return self.candidates(snapshot, deadline, asked)
         if snapshot.after[:1].isalnum():
             return [_nothing(snapshot, "inside a word")]
-        completion = self._candidates(snapshot, deadline, 1, insist=False)[0]
+        completion = self._candidates(Place(snapshot), deadline, 1, insist=False)[0]
         if completion.text and completion.probability < self.config.min_confidence:
             completion = replace(completion, text="", end=completion.start, reason="unsure")
         return [completion]
@@ -92,13 +90,20 @@ class Completer:
 
         Raises `Cancelled` and `ModelError`.
         """
-        return self._candidates(snapshot, deadline, most, insist=True)
+        found = self._candidates(Place(snapshot), deadline, most, insist=True)
+        if most > 1 and found[0].text and not deadline.expired:
+            whole = self.whole(snapshot, deadline)
+            found = found if whole.text in ("", *(one.text for one in found)) else [*found[: most - 1], whole]
+        return found
 
-    def _candidates(self, snapshot: Snapshot, deadline: Deadline, most: int, insist: bool) -> list[Completion]:
+    def whole(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
+        """All that the model finds missing at the cursor. Raises `Cancelled` and `ModelError`."""
+        return self._candidates(Place(snapshot, whole=True), deadline, 1, insist=True)[0]
+
+    def _candidates(self, place: Place, deadline: Deadline, most: int, insist: bool) -> list[Completion]:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
-        place = Place(snapshot)
         if silence := _silence(place, self.config):
-            return [_nothing(snapshot, silence)]
+            return [_nothing(place.snapshot, silence)]
         prompt = self._prompt(place)
         branches = Branches(self._engine, prompt.token_ids, self._params(prompt, place))
         found: dict[str, Completion] = {}
@@ -177,7 +182,7 @@ class Completer:
 
     def _params(self, prompt: Prompt, place: Place) -> GenerationParams:
         line, block = self.config.max_line_tokens, self.config.max_block_tokens
-        most = block if place.scope.opens_block else min(block, line + MOST_BODY_TOKENS)
+        most = block if place.scope.opens_block or place.rule is ANSWER else min(block, line + MOST_BODY_TOKENS)
         return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, place.rule.complete)
 
 

@@ -13,6 +13,7 @@ from flash_ls.document import Snapshot
 from flash_ls.indentation import with_indentation_of
 from flash_ls.language import LANGUAGES, language_of
 from flash_ls.postprocess import (
+    AnswerRule,
     BlockRule,
     CutRule,
     LineRule,
@@ -25,6 +26,7 @@ from flash_ls.soundness import sound_part
 from flash_ls.syntax import scope_at
 
 _DOCSTRING = re.compile(r"[rR]?(?:\"\"\"|''')")
+ANSWER = AnswerRule()
 
 
 class Fitted(NamedTuple):
@@ -38,9 +40,9 @@ class Fitted(NamedTuple):
 
 
 class Place:
-    """A cursor in a document."""
+    """A cursor in a document; `whole`: for all that is missing there, not only the rest of a line or block."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, whole: bool = False) -> None:
         self.snapshot = snapshot
         self.language = language_of(snapshot.path, snapshot.language_id)
         self.scope = scope_at(snapshot.text, snapshot.cursor, self.language)
@@ -50,6 +52,8 @@ class Place:
             self.rule = BlockRule(self.scope.indent, self.language, snapshot.after)
         elif self.scope.kind != "code":
             self.rule = LineRule()
+        if whole:
+            self.rule = ANSWER
 
     @property
     def after(self) -> str:
@@ -77,7 +81,9 @@ class Place:
         That is where it ends the cursor's line at once, or where the end of the line is there already.
         """
         line_suffix = self.snapshot.line_suffix
-        return "\n" in text and (not text.partition("\n")[0].strip() or bool(line_suffix.strip()))
+        if self.rule is ANSWER or "\n" not in text:
+            return False
+        return not text.partition("\n")[0].strip() or bool(line_suffix.strip())
 
     def telling(self, text: str) -> int:
         """In which first characters of `text` another text has to differ to be another suggestion."""

@@ -49,8 +49,8 @@ class Weights(NamedTuple):
 def read(path: Path) -> Sample:
     """The suggestions of a run that are not empty, and for which nobody insisted on an answer."""
     told = [(one.evidence, one) for one in predictions.read(path).records if one.completion.strip() and one.evidence]
-    shown = [one for evidence, one in told if not evidence["insisted"]]
-    evidence = [[float((one.evidence or {})[name]) for name in NAMES] for one in shown]
+    shown = [one for evidence, one in told if not evidence.get("insisted")]
+    evidence = [[float((one.evidence or {}).get(name, 0.0)) for name in NAMES] for one in shown]
     return Sample(
         np.array(evidence).reshape(-1, len(NAMES)), np.array([float(one.scores.exact_match) for one in shown])
     )

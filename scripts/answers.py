@@ -29,7 +29,8 @@ def answer(completer: Completer, case: Case, project: Project) -> Answer:
     snapshot = case.snapshot
     completer.context = project.context_for(case)
     start = time.perf_counter()
-    completion = completer.complete(snapshot, Deadline())
+    ask = completer.whole if case.kind == "span" else completer.complete
+    completion = ask(snapshot, Deadline())
     return Answer(*inserted(case, completion), (time.perf_counter() - start) * 1e3, completion)
 
 
