@@ -19,6 +19,7 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
 from flash_ls.index import Index
 from flash_ls.tuning import load_model
+from tests.memory_folder import Folder
 from tests.scripted_model import ScriptedModel
 from tests.toy_model import FORM, write_artifact, write_tokenizer
 
@@ -180,27 +181,10 @@ def test_a_loaded_completer_keeps_as_many_prompts_as_it_may(artifact: Path) -> N
 # --- with a project ---
 
 
-class Files:
-    """A project in memory."""
-
-    name = "shop"
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.files = files
-        self.index = Index()
-        self.index.add(files.items())
-
-    def title(self, path: str) -> str:
-        return path.removeprefix("/shop/")
-
-    def read(self, path: str) -> str | None:
-        return self.files.get(path)
-
-
 def told(tokenizer: Tokenizer, buffer: str, files: dict[str, str], config: Config = CONFIG) -> str:
     """What the model is shown before the text that it continues."""
     desk = Desk(tokenizer, buffer, "x\n", "shop/main.py", config)
-    shop = Files(files)
+    shop = Folder(files)
     desk.completer.context = Context(shop, shop.index)
     desk.complete()
     return desk.model.prompt_text
@@ -222,7 +206,7 @@ def test_no_line_of_the_buffer_is_told_twice(tokenizer: Tokenizer) -> None:
     for cursor in (1, 100, 199):
         buffer = "\n".join([*lines[:cursor], "price(¦", *lines[cursor:]])
         desk = Desk(tokenizer, buffer, "x\n", "shop/main.py", replace(CONFIG, context_tokens=150))
-        desk.completer.context = Context(Files({}), Index())
+        desk.completer.context = Context(Folder({}), Index())
         desk.complete()
         seen = desk.model.seen.split("\n")
         assert [line for line in lines if seen.count(line) > 1] == []
@@ -235,7 +219,7 @@ def test_no_secret_is_told(where: str, tokenizer: Tokenizer) -> None:
     texts = dict.fromkeys(("before", "after", "excerpt"), "price = 1") | {where: f"price = '{key}'"}
     buffer = f"{texts['before']}\nprice = ¦\n{texts['after']}\n"
     desk = Desk(tokenizer, buffer, "2\n", "main.py", replace(CONFIG, context_tokens=100))
-    shop = Files({"/shop/p.py": texts["excerpt"]})
+    shop = Folder({"/shop/p.py": texts["excerpt"]})
     desk.completer.context = Context(shop, shop.index)
     desk.complete()
     assert key not in desk.model.seen

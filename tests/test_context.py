@@ -4,25 +4,8 @@ import pytest
 
 from flash_ls.context import AGEING_LINES, MOST_KEPT, STALE_LINES, Choice, Context
 from flash_ls.document import Snapshot
-from flash_ls.index import CHUNK_LINES, Index
-
-
-class Folder:
-    """Files in memory, through the interface of the real project."""
-
-    name = "shop"
-
-    def __init__(self, files: dict[str, str]) -> None:
-        self.files = files
-        self.index = Index()
-        self.index.add(files.items())
-
-    def title(self, path: str) -> str:
-        return path.removeprefix("/shop/")
-
-    def read(self, path: str) -> str | None:
-        return self.files.get(path)
-
+from flash_ls.index import CHUNK_LINES
+from tests.memory_folder import Folder
 
 PRICE = "def price(item, discount):\n    return item.cost * (1 - discount)\n"
 OTHER = "class Window:\n    def draw(self):\n        self.canvas.clear()\n"
