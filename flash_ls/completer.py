@@ -26,7 +26,7 @@ from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
 
-MOST_TRIES = 4
+MOST_TRIES = 6
 """Answers decoded for one suggestion, where the likelier ones do not fit."""
 MOST_BLOCK_TRIES = 2
 """The same for a block, which takes longer."""

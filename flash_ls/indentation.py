@@ -35,16 +35,19 @@ def is_indented(text: str, before: str, after: str) -> bool:
             base = indent
         levels = [level for level in levels if len(level) < len(indent)] + [indent]
         opens = statement.rstrip().endswith(":")
-    return opens or not _lacks_header(before + text, levels[-1] if levels else "", after)
+    return _is_followed(before + text, levels[-1] if levels else "", opens, after)
 
 
-def _lacks_header(code: str, indent: str, after: str) -> bool:
-    """Whether Python's line below stands deeper than the last statement of `code`, at `indent`, which opens nothing."""
+def _is_followed(code: str, indent: str, opens: bool, after: str) -> bool:
+    """Whether Python's line below may come after the last statement of `code`, at `indent`, which may open a block.
+
+    A block whose lines are still to be typed may end the one around it, but nothing may stand in their place.
+    """
     rest, _, lines = after.partition("\n")
     below, around = _STATEMENT_BELOW.search(lines), match_brackets(code, "python")
     if below is None or rest.strip() or around.waiting or around.unended is not None:
-        return False
-    return len(below[1]) > len(indent)
+        return True
+    return below[1] != indent if opens else len(below[1]) <= len(indent)
 
 
 def _statements(code: str) -> Iterator[tuple[int, str]]:

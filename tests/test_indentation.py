@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_ls.indentation import with_indentation_of
+from flash_ls.indentation import is_indented, with_indentation_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,22 @@ def test_indentation_changes_nothing_else(text: str, before: str) -> None:
     converted = with_indentation_of(text, before)
     assert code(converted) == code(text)
     assert with_indentation_of(converted, before) == converted
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "fits"),
+    [
+        ("return b", "\n        c()\n", False),
+        ("if b:", "\n        c()\n", True),
+        ("if b:", "\n    c()\n", False),
+        ("if b:\n        d()", "\n    c()\n", True),
+        ("if b:", "\n\nc()\n", True),
+        ("return b", "\n    c()\n", True),
+        ("return b", "\n        # why\n    c()\n", True),
+        ("return f(b,", "\n        c)\n", True),
+        ('return """b', '\n        c"""\n', True),
+        ("return b", "", True),
+    ],
+)
+def test_the_line_below_needs_its_header(text: str, after: str, fits: bool) -> None:
+    assert is_indented(text, "def f(b):\n    ", after) == fits
