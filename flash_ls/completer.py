@@ -21,7 +21,7 @@ from flash_ls.engine.engine import Engine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.index import WORD
-from flash_ls.place import ANSWER, Fitted, Place
+from flash_ls.place import Fitted, Place
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
@@ -97,8 +97,9 @@ class Completer:
         return found
 
     def whole(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
-        """All that the model finds missing at the cursor. Raises `Cancelled` and `ModelError`."""
-        return self._candidates(Place(snapshot, whole=True), deadline, 1, insist=True)[0]
+        """All that the model finds missing at the cursor, else a line. Raises `Cancelled` and `ModelError`."""
+        found = self._candidates(Place(snapshot, whole=True), deadline, 1, insist=True)[0]
+        return found if found.text else self.complete(snapshot, deadline)
 
     def _candidates(self, place: Place, deadline: Deadline, most: int, insist: bool) -> list[Completion]:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
@@ -109,7 +110,7 @@ class Completer:
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
         stats: GenerationStats | None = None
-        for _ in range(most - 1 + (MOST_BLOCK_TRIES if place.scope.opens_block else MOST_TRIES)):
+        for _ in range(most - 1 + (MOST_TRIES if place.asks_for_a_line else MOST_BLOCK_TRIES)):
             answer = branches.next(deadline)
             if answer is None:
                 break
@@ -131,9 +132,9 @@ class Completer:
     def _whole(self, prompt: Prompt, place: Place, answer: Generation, deadline: Deadline) -> tuple[Generation, Fitted]:
         """An answer that its rule had cut short, up to where the model ends it."""
         steps = zip(answer.tokens, answer.log_probabilities, strict=True)
-        params = replace(self._params(prompt, place), complete=ANSWER.complete, forced=tuple(starmap(Step, steps)))
+        params = replace(self._params(prompt, place), complete=place.whole.complete, forced=tuple(starmap(Step, steps)))
         whole = self._engine.generate(prompt.token_ids, params, deadline)
-        return whole, place.fit(whole.text, whole.finish == "stop", ANSWER)
+        return whole, place.fit(whole.text, whole.finish in ENDED, place.whole)
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
@@ -182,7 +183,7 @@ class Completer:
 
     def _params(self, prompt: Prompt, place: Place) -> GenerationParams:
         line, block = self.config.max_line_tokens, self.config.max_block_tokens
-        most = block if place.scope.opens_block or place.rule is ANSWER else min(block, line + MOST_BODY_TOKENS)
+        most = min(block, line + MOST_BODY_TOKENS) if place.asks_for_a_line else block
         return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, place.rule.complete)
 
 

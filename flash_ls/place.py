@@ -26,7 +26,6 @@ from flash_ls.soundness import sound_part
 from flash_ls.syntax import scope_at
 
 _DOCSTRING = re.compile(r"[rR]?(?:\"\"\"|''')")
-ANSWER = AnswerRule()
 
 
 class Fitted(NamedTuple):
@@ -53,7 +52,17 @@ class Place:
         elif self.scope.kind != "code":
             self.rule = LineRule()
         if whole:
-            self.rule = ANSWER
+            self.rule = self.whole
+
+    @property
+    def asks_for_a_line(self) -> bool:
+        """Rather than for a block, or for all that is missing."""
+        return isinstance(self.rule, LineRule | StatementRule)
+
+    @property
+    def whole(self) -> CutRule:
+        """The rule for all that is missing here."""
+        return AnswerRule(self.snapshot.after)
 
     @property
     def after(self) -> str:
@@ -81,7 +90,7 @@ class Place:
         That is where it ends the cursor's line at once, or where the end of the line is there already.
         """
         line_suffix = self.snapshot.line_suffix
-        if self.rule is ANSWER or "\n" not in text:
+        if not self.asks_for_a_line or "\n" not in text:
             return False
         return not text.partition("\n")[0].strip() or bool(line_suffix.strip())
 

@@ -20,6 +20,9 @@ _LABEL_MAYBE = re.compile(r"\w+[ \t]*-?")
 _CLOSED_WITH = re.compile(r"[)\];,]*")
 _CLOSERS_AHEAD = re.compile(r"(?:[])}\s]|[\"'`](?!\w))*")
 _NONBLANK_LINE = re.compile(r"^[^\S\n]*(?P<code>\S.*)$", re.MULTILINE)
+_FULL_LINE = re.compile(r"[^\n]*(?=\n)")
+_TELLING = 3
+"""Letters and digits of a line that is not found again by chance."""
 _PUNCTUATION = re.compile(r"[])}\"'`;,:]+")
 _BRACKET_OR_QUOTE = re.compile(r"\\.|[][(){}\"'`\n]")
 _AUTO_CLOSED = re.compile(r"[])}\"'`]{1,4}\s*")
@@ -149,13 +152,30 @@ def _is_in_literal(text: str, offset: int, language: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRule:
-    """All that the model writes, if it ends by itself."""
+    """All that the model writes until it ends by itself, or comes to what follows the cursor."""
+
+    follows: str
+    """The text after the cursor."""
 
     def complete(self, generated: str) -> bool:
-        return False
+        return self._end(generated) >= 0
 
     def cut(self, generated: str, finished: bool) -> str:
-        return generated.rstrip() if finished else ""
+        end = self._end(generated)
+        return generated[:end].rstrip() if end >= 0 else generated.rstrip() if finished else ""
+
+    def _end(self, generated: str) -> int:
+        """Where the first line ends that is, or ends with, what follows; -1 if there is none."""
+        following = _NONBLANK_LINE.search(self.follows)
+        tail = following["code"].rstrip() if following else ""
+        if sum(map(str.isalnum, tail)) < _TELLING:
+            return -1
+        within = bool(self.follows.partition("\n")[0].strip())
+        for line in _FULL_LINE.finditer(generated):
+            code = line[0].strip()
+            if code == tail or (within and code.endswith(tail)):
+                return line.end()
+        return -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,8 +300,17 @@ def test_a_statement_that_is_complete_stays_as_it_is(text: str, language: str, a
             break
 
 
-def test_a_whole_answer_is_one_that_the_model_ends() -> None:
-    rule = AnswerRule()
-    assert rule.cut("\na\n  b \n", finished=True) == "\na\n  b"
-    assert rule.cut("\na\n", finished=False) == ""
-    assert not rule.complete("\na\n\n\nb")
+WHOLE = {
+    "the model ends it": ("", "\na\n  b \n", True, "\na\n  b"),
+    "nobody ends it": ("", "\na\n", False, ""),
+    "it comes to the next line": ("\nreturn x\n", "a\nreturn x\nb\n", False, "a\nreturn x"),
+    "it comes to the rest of its line": (" + total)\nb", "f(a)\ng(b + total)\nc\n", False, "f(a)\ng(b + total)"),
+    "a line that tells nothing": ("\n}\n", "a {\n}\nb\n}\n", True, "a {\n}\nb\n}"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_answer_goes_to_what_follows_or_to_its_own_end(name: str) -> None:
+    follows, generated, finished, shown = WHOLE[name]
+    assert AnswerRule(follows).cut(generated, finished) == shown
+    assert AnswerRule(follows).complete(generated) == (name.startswith("it comes"))
