@@ -116,7 +116,7 @@ class Completer:
                 break
             stats = stats.then(answer.stats) if stats else answer.stats
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
-            if fitted.fault and insist and place.may_go_on(answer.text):
+            if fitted.fault not in ("", "done") and insist and place.may_go_on(answer.text):
                 said, fitted = self._whole(prompt, place, answer, deadline)
                 stats = stats.then(said.stats)
             completion = self._completion(place, replace(said, stats=stats), fitted, rejected)
@@ -124,7 +124,9 @@ class Completer:
                 rejected.append(completion)
             else:
                 found.setdefault(fitted.text, completion)
-            if len(found) == most or said.finish == "deadline" or (fitted.fault == "empty" and not insist):
+            if fitted.fault == "done" or (fitted.fault == "empty" and not insist):
+                break
+            if len(found) == most or said.finish == "deadline":
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]

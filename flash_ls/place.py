@@ -35,7 +35,10 @@ class Fitted(NamedTuple):
     taken: int
     """How many characters behind the cursor it replaces."""
     fault: str
-    """Why it is less than the model wrote, or empty: "empty", "comment" or "unsound"."""
+    """Why it is less than the model wrote, or the empty string.
+
+    "done": the line is right as it is; "empty": nothing new; "comment": nobody asked for one; "unsound".
+    """
 
 
 class Place:
@@ -73,8 +76,10 @@ class Place:
     def fit(self, text: str, finished: bool, rule: CutRule | None = None) -> Fitted:
         """What of `text` can be inserted by the place's own rule or another. `finished`: the model, or it, ended it."""
         snapshot = self.snapshot
-        text = with_indentation_of((rule or self.rule).cut(text, finished), snapshot.before)
-        text = trim_overlap(text, snapshot.after, self.line_prefix).rstrip()
+        cut = with_indentation_of((rule or self.rule).cut(text, finished), snapshot.before)
+        if cut.strip() and cut.strip() == snapshot.line_suffix.strip():
+            return Fitted("", 0, "done")
+        text = trim_overlap(cut, snapshot.after, self.line_prefix).rstrip()
         if not text.strip() or text == snapshot.line_suffix[: closers_taken(text, snapshot.line_suffix)]:
             return Fitted("", 0, "empty")
         if self._is_unasked_comment(text):

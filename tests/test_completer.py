@@ -103,7 +103,7 @@ def test_automatic_brackets_are_not_shown_to_the_model(tokenizer: Tokenizer) -> 
 
 def test_a_suggestion_that_changes_nothing_is_not_shown(tokenizer: Tokenizer) -> None:
     completion = Desk(tokenizer, "print(x¦)\n", ")\n", "a.py", CONFIG).complete()
-    assert (completion.text, completion.reason) == ("", "empty")
+    assert (completion.text, completion.reason) == ("", "done")
 
 
 @pytest.mark.parametrize(

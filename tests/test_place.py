@@ -14,7 +14,7 @@ def place(marked: str, path: str = "a.py") -> Place:
 FITTED = {
     "whole": ("a.py", "x = ¦\n", "f(1)\ny", Fitted("f(1)", 0, "")),
     "nothing new": ("a.py", "x = 1\n¦\nreturn total\n", "return total\n", Fitted("", 0, "empty")),
-    "closers that are there": ("a.py", "f(x¦)\n", ")\n", Fitted("", 0, "empty")),
+    "closers that are there": ("a.py", "f(x¦)\n", ")\n", Fitted("", 0, "done")),
     "closers are replaced": ("a.py", "f(¦)\n", "g(x))\n", Fitted("g(x)", 0, "")),
     "a comment nobody asked for": ("a.py", "x = 1\n¦\n", "# then y\ny = 2\n", Fitted("", 0, "comment")),
     "a docstring nobody asked for": ("a.py", "x = 1\n¦\n", '"""Then y."""\n', Fitted("", 0, "comment")),
