@@ -17,6 +17,8 @@ from flash_ls.workspace import SourceFile, Workspace
 
 BATCH_FILES = 128
 """Files of the first walk that are put into the index together."""
+LARGEST_TEXT = 200_000
+"""Characters of an open file that is indexed; as in `Workspace`, longer ones are hardly written by hand."""
 WAIT_S = 0.02
 """Between two looks at whether the machine is needed for something more urgent."""
 
@@ -96,7 +98,7 @@ class Project:
             return
         self._open.pop(path, None)
         belongs = self._workspace.accepts(path)
-        if belongs and text is not None:
+        if belongs and text is not None and len(text) <= LARGEST_TEXT:
             self._open[path] = text
         if belongs and (text := self.read(path)) is not None:
             self.index.update(path, text)

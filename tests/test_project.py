@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flash_ls.project import Project, key
+from flash_ls.project import LARGEST_TEXT, Project, key
 
 WAIT_S = 10
 
@@ -109,6 +109,18 @@ def test_an_open_file_that_does_not_belong_is_not_told(project: Project, root: P
     until(lambda: found(project, "last_one") != [])
     assert found(project, "planted") == []
     assert project.read(key(str(root / ".env"))) is None
+
+
+def test_an_open_file_that_is_too_large_is_as_on_the_disk(project: Project, root: Path) -> None:
+    path = key(str(root / "pkg" / "price.py"))
+    project.start()
+    until(lambda: len(project.index) == 2)
+    project.changed(path, "unsaved = 1\n" * LARGEST_TEXT)
+    (root / "last.py").write_text("last_one = 1\n")
+    project.changed(key(str(root / "last.py")))
+    until(lambda: found(project, "last_one") != [])
+    assert found(project, "unsaved") == []
+    assert found(project, "price") == ["pkg/price.py"]
 
 
 def test_it_stops_in_the_middle(project: Project, work: Work) -> None:
