@@ -28,8 +28,8 @@ from flash_ls.tuning import load_model
 
 MOST_TRIES = 6
 """Answers decoded for one suggestion, where the likelier ones do not fit."""
-MOST_BLOCK_TRIES = 2
-"""The same for a block, which takes longer."""
+FEW_TRIES = 2
+"""The same for a block, which takes longer, and for a suggestion nobody asked for."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
 ENDED = ("stop", "rule")
@@ -110,7 +110,7 @@ class Completer:
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
         stats: GenerationStats | None = None
-        for _ in range(most - 1 + (MOST_TRIES if place.asks_for_a_line else MOST_BLOCK_TRIES)):
+        for _ in range(most - 1 + (MOST_TRIES if place.asks_for_a_line and insist else FEW_TRIES)):
             answer = branches.next(deadline)
             if answer is None:
                 break
