@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from flash_ls.index import Index
 from flash_ls.workspace import SourceFile, Workspace
 
-BATCH_FILES = 128
+BATCH_FILES = 32
 """Files of the first walk that are put into the index together."""
 LARGEST_TEXT = 200_000
 """Characters of an open file that is indexed; as in `Workspace`, longer ones are hardly written by hand."""
