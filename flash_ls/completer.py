@@ -140,7 +140,9 @@ class Completer:
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
-        self._engine.warm(self._prompt(Place(snapshot), leisure=True).token_ids, deadline)
+        place = Place(snapshot)
+        if not _silence(place, self.config):
+            self._engine.warm(self._prompt(place, leisure=True).token_ids, deadline)
 
     def _prompt(self, place: Place, leisure: bool = False) -> Prompt:
         config, snapshot, choice = self.config, place.snapshot, None
@@ -208,5 +210,5 @@ def _silence(place: Place, config: Config) -> str:
     return "" if wanted[place.scope.kind] else place.scope.kind
 
 
-def _nothing(snapshot: Snapshot, reason: str, stats: GenerationStats | None = None) -> Completion:
-    return Completion("", snapshot.cursor, snapshot.cursor, reason, stats)
+def _nothing(snapshot: Snapshot, reason: str) -> Completion:
+    return Completion("", snapshot.cursor, snapshot.cursor, reason)

@@ -141,8 +141,8 @@ class FlashServer(LanguageServer):
             self.tell(types.MessageType.Warning, str(error))
             return None
 
-    async def complete(self, snapshot: Snapshot, invoked: bool) -> list[Completion]:
-        """What to show at the cursor: if asked for, all that fits, else one sure completion or nothing.
+    async def complete(self, snapshot: Snapshot, asked: int) -> list[Completion]:
+        """What to show at the cursor: as many as were `asked` for, or if none was, one sure completion or nothing.
 
         Replaces the request of the same document that runs or waits.
         """
@@ -150,7 +150,7 @@ class FlashServer(LanguageServer):
             return []
         self.requests.cancel(WARM)
         began, reason, found = time.monotonic(), "cancelled", None
-        key, work = normalise(snapshot.uri), partial(self._completer.answer, snapshot, MOST_ITEMS if invoked else 0)
+        key, work = normalise(snapshot.uri), partial(self._completer.answer, snapshot, asked)
         try:
             found = await self.requests.run(key, self.config.budget_ms, work)
             reason = found[0].reason if found else "superseded"
@@ -286,7 +286,7 @@ async def inline_completion(
     document = server.documents.get(uri)
     if selected is not None:
         return await _complete_selected(server, document, snapshot, selected)
-    found = await server.complete(snapshot, invoked)
+    found = await server.complete(snapshot, MOST_ITEMS if invoked else 0)
     ranges = [_range(document, completion.start, completion.end) for completion in found]
     items = zip(found, ranges, strict=True)
     return [types.InlineCompletionItem(completion.text, range=span) for completion, span in items] or None
@@ -296,7 +296,7 @@ async def completion(server: FlashServer, params: types.CompletionParams) -> typ
     """The same for a client without inline completion, as one item of its menu (LSP: textDocument/completion)."""
     snapshot = server.snapshot(params.text_document.uri, params.position)
     invoked = params.context is None or params.context.trigger_kind == types.CompletionTriggerKind.Invoked
-    found = await server.complete(snapshot, invoked) if snapshot else []
+    found = await server.complete(snapshot, int(invoked)) if snapshot else []
     document = server.documents.get(params.text_document.uri) if found else None
     items = [_menu_item(document, snapshot, found[0])] if document and snapshot else []
     return types.CompletionList(is_incomplete=True, items=items)
@@ -348,7 +348,7 @@ async def _complete_selected(
     if not start <= snapshot.cursor <= end:
         return None
     accepted = snapshot.replaced(start, end, selected.text)
-    found = await server.complete(accepted, invoked=False)
+    found = await server.complete(accepted, 0)
     text = extension(accepted, start, found[0]) if found else None
     return [types.InlineCompletionItem(text, range=selected.range)] if text else None
 

@@ -33,6 +33,7 @@ class FakeCompleter:
         line = re.split(r"[\r\n]", snapshot.before)[-1]
         self._misbehave(line, deadline)
         text = "" if "EMPTY" in line or ("UNSURE" in line and not asked) else self._text(line, snapshot)
+        say(f"asked for {asked}")
         texts = [text, f"{text}2", f"{text}3"] if "SEVERAL" in line and asked else [text]
         end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in line else 0)
         stats = GenerationStats(prompt_tokens=7, cached_tokens=3)

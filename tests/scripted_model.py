@@ -14,13 +14,14 @@ from tests.toy_model import FORM, SHAPE
 
 
 class ScriptedModel:
-    """Continues the text after the prompt's fim_middle to `whole`, then stops."""
+    """Continues the text after the prompt's fim_middle to `whole`, then stops; `instead` is its second choice."""
 
     recheck_below = 0.0
 
-    def __init__(self, tokenizer: Tokenizer, whole: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, whole: str, instead: str | None = None) -> None:
         self._tokenizer = tokenizer
-        self._whole = whole.encode()
+        self._texts = {9: whole.encode()} | ({} if instead is None else {8: instead.encode()})
+        """By how likely they are."""
         self.prompt_text = ""
         """What the model was shown before the text it continues."""
         self.seen = ""
@@ -52,8 +53,9 @@ class ScriptedModel:
         self.seen = self._tokenizer.decode(tokens)
         written = b"".join(map(self._tokenizer.token_bytes, tokens[middle + 1 :]))
         logits = np.zeros(SHAPE.vocabulary, np.float32)
-        rest = self._whole[len(written) :] if self._whole.startswith(written) else b""
-        logits[self._token(rest[:1])] = 9
+        rests = {value: text[len(written) :] for value, text in self._texts.items() if text.startswith(written)}
+        for value, rest in sorted((rests or {9: b""}).items()):
+            logits[self._token(rest[:1])] = value
         return logits
 
     def _token(self, byte: bytes) -> int:

@@ -5,6 +5,7 @@ In the buffers `¦` is the cursor; what the model writes is put there.
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -36,10 +37,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 class Desk:
     """One buffer, one model, one completer."""
 
-    def __init__(self, tokenizer: Tokenizer, buffer: str, says: str, path: str, config: Config) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, buffer: str, says: str, path: str, config: Config, instead: str | None = None
+    ) -> None:
         before, after = buffer.split("¦")
         self.snapshot = Snapshot(f"file:///{path}", "", 1, before + after, len(before))
-        self.model = ScriptedModel(tokenizer, before.replace("\r\n", "\n") + says)
+        start = before.replace("\r\n", "\n")
+        self.model = ScriptedModel(tokenizer, start + says, None if instead is None else start + instead)
         self.completer = Completer(Engine(self.model, tokenizer), FORM, config)
 
     def complete(self) -> Completion:
@@ -232,7 +236,45 @@ def test_a_file_of_secrets_is_not_completed(path: str, tokenizer: Tokenizer) -> 
     assert (completion.text, completion.reason, completion.stats) == ("", "secret file", None)
 
 
+def test_a_file_of_secrets_is_not_read_ahead(tokenizer: Tokenizer) -> None:
+    for path, read in ((".env", False), ("a.py", True)):
+        desk = Desk(tokenizer, "PASSWORD = 1\nB = ¦\n", "2\n", path, CONFIG)
+        desk.model.new_cache = Mock(side_effect=desk.model.new_cache)  # type: ignore[method-assign]
+        desk.completer.warm(desk.snapshot, Deadline())
+        assert desk.model.new_cache.called == read
+
+
 # --- several answers, and silence ---
+
+
+NO_FIT = {
+    "a comment": ("a = 1\n¦\n", "# two\n", "b = 2\n"),
+    "what does not parse": ("a = ¦\n", "1)\n", "f(1)\n"),
+    "a line above its header": ("for a in b:\n    ¦\n        f(a)\n", "return a\n", "if a:\n"),
+}
+
+
+@pytest.mark.parametrize("name", NO_FIT)
+def test_the_second_best_answer_is_shown_where_the_best_does_not_fit(name: str, tokenizer: Tokenizer) -> None:
+    buffer, says, instead = NO_FIT[name]
+    desk = Desk(tokenizer, buffer, says, "a.py", replace(CONFIG, min_confidence=0.0), instead)
+    for said in (desk.complete(), desk.completer.answer(desk.snapshot, 0, Deadline())[0]):
+        assert said.text == instead.rstrip()
+        assert said.evidence is not None
+        assert said.evidence.retried == 1
+
+
+def test_where_nothing_is_likeliest_only_who_asks_gets_the_second_best(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "a = 1\n¦\nreturn total\n", "return total\n", "a.py", CONFIG, "b = 2\n")
+    assert desk.complete().text == "b = 2"
+    (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+    assert (said.text, said.reason) == ("", "empty")
+
+
+def test_who_asks_for_several_gets_all_that_is_missing_as_well(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "a = ¦\n", "1\nb = 2", "a.py", CONFIG)
+    assert [said.text for said in desk.completer.answer(desk.snapshot, 3, Deadline())] == ["1", "1\nb = 2"]
+    assert desk.complete().text == "1"
 
 
 def test_an_answer_of_more_lines_is_for_who_asks(tokenizer: Tokenizer) -> None:

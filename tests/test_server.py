@@ -101,6 +101,10 @@ def test_a_client_without_it_gets_a_menu_item() -> None:
                 "textEdit": {"range": span(0, 4, 7), "newText": "retx = ret|"},
             }
         ]
+        uri = opened(client, "SEVERAL")
+        place = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 7}}
+        assert len(client.request("textDocument/completion", place)["items"]) == 1
+        await_log(client, "fake: asked for 1")
         uri = opened(client, "EMPTY")
         place = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 5}}
         assert client.request("textDocument/completion", place) == {"isIncomplete": True, "items": []}
