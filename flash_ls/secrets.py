@@ -147,12 +147,15 @@ _PASSWORD_IN_URL = re.compile(r"://[^\s/:@\"'`<>]{0,100}+:([^\s/@\"'`<>]{3,200}+
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)[ \t]+([\w.+/~-]{16,}+=*+)")
 
 _GAP = r"(?:\\[nrt]|[\s\"'`,;+()#>|\\])*+"
+_KEY_CHAR = r"(?:[\w+/=.]|-(?!----))"
+"""Of a private key, and of all other keys: one of those in its place, masked or not, does not end the private key."""
 _PRIVATE_KEY = re.compile(
     rf"-----BEGIN [A-Z0-9 ]{{0,30}}PRIVATE KEY(?: BLOCK)?-----(?P<body>"
-    rf"(?:{_GAP}(?:[A-Z][\w-]{{1,30}}: [^\r\n\\\"']*+|[A-Za-z0-9+/=*]{{16,}}+(?=[ \t]*(?:[\"'`\\\r\n,;]|\Z|-----))))*+"
-    rf"(?:{_GAP}[A-Za-z0-9+/=*]++(?={_GAP}-----END))?)"
+    rf"(?:{_GAP}(?:[A-Z][\w-]{{1,30}}: [^\r\n\\\"']*+"
+    rf"|(?:{_KEY_CHAR}|\*){{16,}}+(?=[ \t]*(?:[\"'`\\\r\n,;]|\Z|-----))))*+"
+    rf"(?:{_GAP}(?:{_KEY_CHAR}|\*)++(?={_GAP}-----END))?)"
 )
-_KEY_LINE = re.compile(r"(?:\\[nrt])*+([A-Za-z0-9+/=]{16,}+|[A-Za-z0-9+/=]+\Z)")
+_KEY_LINE = re.compile(rf"(?:\\[nrt])*+({_KEY_CHAR}{{16,}}+|{_KEY_CHAR}+\Z)")
 
 
 def is_secret_file(path: str) -> bool:

@@ -214,6 +214,9 @@ PARTS = (
 @example(f'password = "sha256-blue4Horse"; x = "{RANDOM}"')
 @example(f"AKIAQ3EGRXTL7ZVN5YJWghp_{RANDOM}")
 @example(f'token_ghp_{RANDOM}_secret = "blue4Horse"')
+@example(f"{BEGIN}\n{JWT}=")
+@example(f"{BEGIN}\n{JWT}\n{KEY_LINE}\n")
+@example(f"{BEGIN}\n{JWT}:\n{KEY_LINE}\n")
 def test_masking_keeps_every_offset_and_changes_nothing_the_second_time(text: str) -> None:
     masked = mask(text)
     assert len(masked) == len(text)
