@@ -8,7 +8,8 @@ Knows nothing of folders, editors or prompts. One thread may write while others 
 """
 
 import re
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from zlib import crc32
 
@@ -18,12 +19,20 @@ from numpy.typing import NDArray
 CHUNK_LINES = 12
 STRIDE_LINES = 6
 """A chunk begins at each multiple of so many lines: they overlap, so that what belongs together is seldom cut."""
+TABLE_WORDS = 100_000
+"""Words of the chunks of a table: a file that brings it to so many is its last one. Made in a millisecond or two."""
 RECENT_FILES = 64
 """Files that changed are kept apart until there are so many: their table is cheap to make anew."""
 WORD = re.compile(r"[^\W\d]\w+")
 """What counts as a word: a name or keyword of two letters or more."""
 
 Hashes = NDArray[np.uint32]
+Pause = Callable[[], object]
+"""Called again and again in the middle of long work, which goes on when it returns."""
+
+
+def go_on() -> None:
+    """A pause that takes no time."""
 
 
 class Chunk(NamedTuple):
@@ -35,16 +44,49 @@ class Chunk(NamedTuple):
     similarity: float
 
 
+class Chunks(NamedTuple):
+    """The words of the chunks of a file."""
+
+    words: Hashes
+    """Those of each chunk, one chunk after the other."""
+    sizes: NDArray[np.int32]
+    """The number of words of each chunk."""
+
+
+class _HashOf(dict[str, int]):
+    """Hashes of the words seen so far."""
+
+    def __missing__(self, word: str) -> int:
+        value = self[word] = crc32(word.encode())
+        return value
+
+
 def words_of(text: str) -> Hashes:
     """Hashes of the distinct words of two letters or more."""
     return np.array([crc32(word.encode()) for word in sorted(set(WORD.findall(text)))], np.uint32)
 
 
-def chunks_of(text: str) -> list[Hashes]:
+def chunks_of(text: str, pause: Pause = go_on) -> Chunks:
     """The words of each chunk of a file."""
-    lines = text.split("\n")
-    last = max(1, len(lines) - CHUNK_LINES // 2)
-    return [words_of("\n".join(lines[first : first + CHUNK_LINES])) for first in range(0, last, STRIDE_LINES)]
+    strides = _strides(text.split("\n"), pause)
+    per_chunk = CHUNK_LINES // STRIDE_LINES
+    words, sizes = array("I"), array("i")
+    for first in range(max(1, len(strides) + 1 - per_chunk)):
+        pause()
+        chunk = set[int]().union(*strides[first : first + per_chunk])
+        words.extend(chunk)
+        sizes.append(len(chunk))
+    return Chunks(np.array(words, np.uint32), np.array(sizes, np.int32))
+
+
+def _strides(lines: list[str], pause: Pause) -> list[set[int]]:
+    """The words of the lines from the beginning of each chunk to that of the next."""
+    hash_of, strides = _HashOf(), []
+    for first in range(0, len(lines), STRIDE_LINES):
+        pause()
+        words = set(WORD.findall("\n".join(lines[first : first + STRIDE_LINES])))
+        strides.append({hash_of[word] for word in words})
+    return strides
 
 
 class Index:
@@ -52,29 +94,32 @@ class Index:
 
     def __init__(self) -> None:
         self._sealed: tuple[_Table, ...] = ()
-        self._recent: dict[str, list[Hashes]] = {}
+        self._recent: dict[str, Chunks] = {}
         self._recent_table = _Table(self._recent)
 
     def __len__(self) -> int:
         """The number of files."""
         return sum(int(table.alive.sum()) for table in self._tables())
 
-    def add(self, files: Iterable[tuple[str, str]]) -> None:
-        """Put in many files at once, each a path and its text, in the place of what is known of them."""
-        chunks = {path: chunks_of(text) for path, text in files}
-        for path in chunks:
-            self.remove(path)
-        self._sealed = (*self._sealed, _Table(chunks))
+    def add(self, files: Iterable[tuple[str, str]], pause: Pause = go_on) -> None:
+        """Put in many files, each a path and its text, in the place of what is known of them."""
+        chunks: dict[str, Chunks] = {}
+        for path, text in files:
+            chunks[path] = chunks_of(text, pause)
+            if _is_full(chunks):
+                self._seal(chunks)
+                chunks = {}
+        self._seal(chunks)
 
-    def update(self, path: str, text: str) -> None:
+    def update(self, path: str, text: str, pause: Pause = go_on) -> None:
         """Put in one file, in the place of what is known of it."""
+        chunks = chunks_of(text, pause)
         self.remove(path)
-        self._recent[path] = chunks_of(text)
-        self._recent_table = _Table(self._recent)
-        if len(self._recent) >= RECENT_FILES:
-            self._sealed = (*self._sealed, self._recent_table)
+        self._recent[path] = chunks
+        if len(self._recent) >= RECENT_FILES or _is_full(self._recent):
+            self._seal(self._recent)
             self._recent = {}
-            self._recent_table = _Table(self._recent)
+        self._recent_table = _Table(self._recent)
 
     def remove(self, path: str) -> None:
         """Forget a file, if it is known."""
@@ -95,26 +140,36 @@ class Index:
     def _tables(self) -> tuple["_Table", ...]:
         return (*self._sealed, self._recent_table)
 
+    def _seal(self, files: dict[str, Chunks]) -> None:
+        """Make a table that stays of the files, and drop those that have none left."""
+        made = _Table(files)
+        for path in list(files):
+            self.remove(path)
+        self._sealed = tuple(table for table in (*self._sealed, made) if table.alive.any())
+
+
+def _is_full(files: dict[str, Chunks]) -> bool:
+    """Whether there are enough words for a table."""
+    return sum(len(chunks.words) for chunks in files.values()) >= TABLE_WORDS
+
 
 class _Table:
     """The chunks of some files: for each word those that have it. Files can only be taken out."""
 
-    def __init__(self, files: dict[str, list[Hashes]]) -> None:
+    def __init__(self, files: dict[str, Chunks]) -> None:
         files = dict(sorted(files.items()))
         self._paths = list(files)
         self._numbers = {path: number for number, path in enumerate(self._paths)}
         self.alive = np.ones(len(files), bool)
         """Of each file, whether it is still as it was."""
-        counts = [len(chunks) for chunks in files.values()]
+        counts = [len(chunks.sizes) for chunks in files.values()]
         self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), counts)
         self._first_lines = STRIDE_LINES * np.concatenate([np.zeros(0, int), *map(np.arange, counts)])
-        chunks = [words for chunks in files.values() for words in chunks]
-        self._sizes = np.array([len(words) for words in chunks], np.int32)
-        words = np.concatenate([np.zeros(0, np.uint32), *chunks])
-        order = np.argsort(words, kind="stable")
-        self._chunks = np.repeat(np.arange(len(chunks), dtype=np.int32), self._sizes)[order]
-        distinct, starts = np.unique(words[order], return_index=True)
-        self._words = np.append(distinct, np.uint32(0))  # a word beyond the last one finds this
+        self._sizes = np.concatenate([np.zeros(0, np.int32), *(chunks.sizes for chunks in files.values())])
+        words = np.concatenate([np.zeros(0, np.uint32), *(chunks.words for chunks in files.values())])
+        words, self._chunks = _sorted(words, np.repeat(np.arange(len(self._sizes), dtype=np.uint32), self._sizes))
+        starts = np.flatnonzero(np.append(True, words[1:] != words[:-1])[: len(words)])
+        self._words = np.append(words[starts], np.uint32(0))  # a word beyond the last one finds this
         self._bounds = np.append(starts, [len(words), len(words)]).astype(np.int32)
 
     def forget(self, path: str) -> None:
@@ -143,3 +198,10 @@ class _Table:
 
     def _chunk(self, number: int, similarity: float) -> Chunk:
         return Chunk(self._paths[self._file_of[number]], int(self._first_lines[number]), similarity)
+
+
+def _sorted(words: Hashes, chunks: Hashes) -> tuple[Hashes, NDArray[np.int32]]:
+    """Both arrays in the order of the words, then of the chunks. One sort of numbers of 64 bits is the fastest."""
+    pairs = words.astype(np.uint64) << np.uint64(32) | chunks
+    pairs.sort()
+    return (pairs >> np.uint64(32)).astype(np.uint32), pairs.astype(np.uint32).astype(np.int32)

@@ -8,19 +8,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import takewhile
 from pathlib import PurePath
 from queue import SimpleQueue
 
 from flash_ls.index import Index
 from flash_ls.workspace import SourceFile, Workspace
 
-BATCH_FILES = 32
-"""Files of the first walk that are put into the index together."""
 LARGEST_TEXT = 200_000
 """Characters of an open file that is indexed; as in `Workspace`, longer ones are hardly written by hand."""
 WAIT_S = 0.02
-"""Between two looks at whether the machine is needed for something more urgent."""
+"""Between two looks at whether the machine is still needed for something more urgent."""
+WORK_S, REST_S = 0.001, 0.00005
+"""The thread rests for a moment after so much work: a thread that shall run next then gets the interpreter at once,
+and not only after `sys.getswitchinterval()`."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Project:
         self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
         self._stopped = threading.Event()
         self._complete = threading.Event()
+        self._rested = 0.0
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     @property
@@ -80,17 +82,16 @@ class Project:
             self._thread.join()
 
     def _run(self) -> None:
-        began, files = time.monotonic(), self._workspace.files()
-        while not self._stopped.is_set() and (batch := list(islice(files, BATCH_FILES))):
-            self.index.add(self._texts(batch))
+        began = time.monotonic()
+        self.index.add(self._texts(self._workspace.files()), self._give_way)
         self._complete.set()
         logger.info("index files=%d ms=%d", len(self.index), 1000 * (time.monotonic() - began))
         while not self._stopped.is_set():
             self._update(*self._changes.get())
 
-    def _texts(self, files: list[SourceFile]) -> Iterator[tuple[str, str]]:
-        for file in files:
-            if self._give_way() and (text := self.read(key(file.path))) is not None:
+    def _texts(self, files: Iterator[SourceFile]) -> Iterator[tuple[str, str]]:
+        for file in takewhile(lambda _: self._give_way(), files):
+            if (text := self.read(key(file.path))) is not None:
                 yield key(file.path), text
 
     def _update(self, path: str, text: str | None) -> None:
@@ -101,12 +102,15 @@ class Project:
         if belongs and text is not None and len(text) <= LARGEST_TEXT:
             self._open[path] = text
         if belongs and (text := self.read(path)) is not None:
-            self.index.update(path, text)
+            self.index.update(path, text, self._give_way)
         else:
             self.index.remove(path)
 
     def _give_way(self) -> bool:
-        """Wait while others are busy; whether to go on."""
+        """Rest if it is time to, and wait while others are busy; whether to go on."""
+        if time.monotonic() - self._rested > WORK_S:
+            time.sleep(REST_S)
+            self._rested = time.monotonic()
         while self._busy() and not self._stopped.wait(WAIT_S):
             pass
         return not self._stopped.is_set()

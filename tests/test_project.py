@@ -1,6 +1,7 @@
 """The thread that indexes a folder, with real files."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,22 @@ class Work:
 
     def __call__(self) -> bool:
         return self.busy
+
+
+class Interruption:
+    """Somebody who begins to wait when it has been asked so many times whether anybody does."""
+
+    def __init__(self, after: int) -> None:
+        self.asked = 0
+        self.after = after
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.asked > self.after
+
+    @property
+    def began(self) -> bool:
+        return self.asked > self.after
 
 
 @pytest.fixture
@@ -73,6 +90,50 @@ def test_it_waits_while_somebody_waits_for_a_completion(project: Project, work: 
     assert len(project.index) == 0
     work.busy = False
     until(lambda: len(project.index) == 2)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_it_waits_in_the_middle_of_a_file(root: Path, changed: bool) -> None:
+    work = Interruption(sys.maxsize if changed else 100)
+    project = Project([str(root)], [], work)
+    if changed:
+        project.start()
+        until(lambda: project.complete)
+        work.after = work.asked + 100
+    (root / "large.py").write_text("enormous = 1\n" * 6000)
+    if changed:
+        project.changed(key(str(root / "large.py")))
+    else:
+        project.start()
+    until(lambda: work.began)
+    time.sleep(0.05)
+    assert found(project, "enormous") == []
+    work.after = sys.maxsize
+    until(lambda: found(project, "enormous") != [])
+    project.stop()
+    project.join()
+
+
+def test_other_threads_get_their_turn_in_the_middle_of_a_file(root: Path) -> None:
+    turns, seen = [0], list[int]()
+    (root / "large.py").write_text("\n".join(f"name{number} = other{number}" for number in range(7000)))
+
+    def work() -> bool:
+        seen.append(turns[0])
+        return False
+
+    project = Project([str(root)], [], work)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(WAIT_S)
+    try:
+        project.start()
+        while not project.complete:
+            time.sleep(0.0002)
+            turns[0] += 1
+    finally:
+        sys.setswitchinterval(interval)
+    project.stop()
+    assert len(set(seen[20:-20])) > 3
 
 
 def test_changes_on_the_disk_are_read_when_they_are_told(project: Project, root: Path) -> None:
