@@ -5,6 +5,8 @@ Strings and comments are told by the patterns of the language; nothing is parsed
 
 import re
 from functools import cache
+from itertools import takewhile
+from sys import maxsize
 from typing import NamedTuple
 
 from flash_ls.language import LANGUAGES
@@ -14,6 +16,9 @@ _DEPTH = 20
 """How many open brackets a closer may close."""
 _STRING = r'(?P<string>"(?:\\.|[^"\\\n])*")'
 """What counts as a string in a language that is not in `LANGUAGES`."""
+_REACH = 4_000
+"""How many characters below a line are searched for what closes its brackets."""
+_TAB_WIDTH = 4
 _LONG = re.compile(r"\w*(?:\"\"\"|'''|`)|(?s:.)*\n")
 """A string that goes on over line ends, or may."""
 
@@ -29,6 +34,8 @@ class Brackets(NamedTuple):
     """From where to where brackets, strings and comments reach, those of many lines."""
     unended: int | None
     """Where the comment, or string of many lines, begins that reaches the end."""
+    openers: list[int]
+    """The offsets of the brackets that what is waiting closes."""
 
 
 @cache
@@ -44,7 +51,8 @@ def match_brackets(code: str, language: str) -> Brackets:
     waiting: list[str] = []
     surplus: list[tuple[int, str]] = []
     spans: list[tuple[int, int]] = []
-    unended, opened = None, 0
+    openers: list[int] = []
+    unended = None
     for token in lexer(language).finditer(code):
         bracket = token[0]
         if token.lastgroup:
@@ -52,13 +60,53 @@ def match_brackets(code: str, language: str) -> Brackets:
             if token.end() == len(code) and (token.lastgroup == "comment" or _LONG.match(bracket)):
                 unended = token.start()
         elif bracket in _CLOSERS:
-            opened = opened if waiting else token.start()
             waiting.append(_CLOSERS[bracket])
+            openers.append(token.start())
         elif bracket in waiting[-_DEPTH:]:
             while waiting.pop() != bracket:
-                pass
+                openers.pop()
+            opened = openers.pop()
             spans += [] if waiting else [(opened, token.start())]
         else:
             surplus.append((token.start(), bracket))
-    spans += [(opened, len(code))] if waiting else []
-    return Brackets(waiting, surplus, spans, unended)
+    spans += [(openers[0], len(code))] if waiting else []
+    return Brackets(waiting, surplus, spans, unended, openers)
+
+
+def closing_lines(code: str, language: str, closed: int = 0) -> str:
+    """The lines that close what `code` leaves open, but the outermost `closed` of it, in the columns of the openers."""
+    brackets = match_brackets(code, language)
+    text, last = "", -1
+    for opener, closer in reversed([*zip(brackets.openers, brackets.waiting, strict=True)][closed:]):
+        start = code.rfind("\n", 0, opener) + 1
+        text += closer if start == last else f"\n{_indent(code[start:])}{closer}"
+        last = start
+    return text
+
+
+def closers_below(indent: str, after: str, language: str) -> int:
+    """How many of the brackets that a line opens are closed by what is `after` it.
+
+    That begins with what comes next on the line and goes on with the lines that stand deeper than its `indent`, or at
+    it with a closer; where those do not end in sight all brackets count as closed.
+    """
+    rest, *lines = after[:_REACH].split("\n")
+    inner = list(takewhile(lambda line: goes_on(line, indent), lines))
+    if len(inner) == len(lines) and len(after) > _REACH:
+        return maxsize
+    return len(match_brackets("\n".join([rest, *inner]), language).surplus)
+
+
+def goes_on(line: str, indent: str) -> bool:
+    """Whether a line goes on with what one above it, which stands at `indent`, has opened."""
+    code = line.lstrip()
+    deeper = _width(_indent(line)) - _width(indent)
+    return not code or code[0] == "#" or deeper > 0 or (deeper == 0 and code[0] in _CLOSERS.values())
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _width(indent: str) -> int:
+    return len(indent.expandtabs(_TAB_WIDTH))

@@ -1,14 +1,17 @@
 """A place in a document, and what becomes of a text that a model wrote for it.
 
-The text is cut where its line or block ends, loses what stands behind the cursor already, and is held against the
-syntax of its surroundings; what is left can be inserted as it is.
+The text is cut where its line or block ends and its brackets are closed, loses what stands behind the cursor already,
+and is held against the syntax of its surroundings; what is left can be inserted as it is.
 
 Knows nothing of models or tokens.
 """
 
 import re
+from dataclasses import dataclass
+from sys import maxsize
 from typing import NamedTuple
 
+from flash_ls.brackets import closers_below, closing_lines, goes_on, match_brackets
 from flash_ls.document import Snapshot
 from flash_ls.indentation import with_indentation_of
 from flash_ls.language import LANGUAGES, language_of
@@ -26,6 +29,9 @@ from flash_ls.soundness import sound_part
 from flash_ls.syntax import scope_at
 
 _DOCSTRING = re.compile(r"[rR]?(?:\"\"\"|''')")
+_NEWLINE = re.compile("\n")
+_LINE_END = re.compile(r"[])};,\s]*")
+"""A rest of a line that may stand behind the last of many lines as well as behind the first."""
 
 
 class Fitted(NamedTuple):
@@ -41,6 +47,58 @@ class Fitted(NamedTuple):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class ClosingRule:
+    """What another rule takes, with the lines that close the brackets which it and the cursor's line leave open."""
+
+    inner: CutRule
+    line_prefix: str
+    language: str
+    follows: str
+    """The text after the cursor, which may close them too."""
+
+    def complete(self, generated: str) -> bool:
+        return self.inner.complete(generated) and self._end(generated, len(self.inner.cut(generated, False))) >= 0
+
+    def cut(self, generated: str, finished: bool) -> str:
+        kept = self.inner.cut(generated, finished)
+        end = self._end(f"{generated}\n" if finished else generated, len(kept))
+        if end >= 0 or finished:
+            return generated[: max(end, len(kept))].rstrip()
+        lines = generated[: generated.rfind("\n") + 1].rstrip()
+        return lines and lines + closing_lines(self.line_prefix + lines, self.language, self._closed(lines))
+
+    def _end(self, generated: str, start: int) -> int:
+        """Where the line ends that closes what is open at `start`; -1 if it may come yet.
+
+        `start`, if nothing is open or something else begins before it is closed.
+        """
+        closed = self._closed(generated)
+        for end in (start, *(line_end.start() for line_end in _NEWLINE.finditer(generated, start))):
+            brackets = match_brackets(self.line_prefix + generated[:end], self.language)
+            if len(brackets.waiting) <= closed:
+                return end
+            line, line_end, below = generated[end:].partition("\n")
+            if not line and line_end and brackets.unended is None and not goes_on(below, self._indent(generated)):
+                return start
+        return -1
+
+    def _closed(self, generated: str) -> int:
+        """How many of the brackets that the line opens are closed by what follows.
+
+        All, if it has more closers than the line up to the cursor has use for: then that is the head of what is there.
+        """
+        rest, line_end, below = self.follows.partition("\n")
+        opened = len(match_brackets(self.line_prefix, self.language).waiting)
+        on_line = min(opened, len(match_brackets(rest, self.language).surplus))
+        closed = on_line + closers_below(self._indent(generated), line_end + below, self.language)
+        return closed if closed <= opened else maxsize
+
+    def _indent(self, generated: str) -> str:
+        line = self.line_prefix + generated.partition("\n")[0]
+        return line[: len(line) - len(line.lstrip())]
+
+
 class Place:
     """A cursor in a document; `whole`: for all that is missing there, not only the rest of a line or block."""
 
@@ -49,7 +107,7 @@ class Place:
         self.language = language_of(snapshot.path, snapshot.language_id)
         self.scope = scope_at(snapshot.text, snapshot.cursor, self.language)
         self.line_prefix = snapshot.before.rpartition("\n")[2]
-        self.rule: CutRule = StatementRule(self.line_prefix, self.language, snapshot.after)
+        self.rule: CutRule = self._statement
         if self.scope.opens_block:
             self.rule = BlockRule(self.scope.indent, self.language, snapshot.after)
         elif self.scope.kind != "code":
@@ -60,7 +118,16 @@ class Place:
     @property
     def asks_for_a_line(self) -> bool:
         """Rather than for a block, or for all that is missing."""
-        return isinstance(self.rule, LineRule | StatementRule)
+        return isinstance(self.rule, LineRule | StatementRule | ClosingRule)
+
+    @property
+    def _statement(self) -> CutRule:
+        """The rule for the rest of the line, with what it opens if what follows lets it."""
+        rule = StatementRule(self.line_prefix, self.language, self.snapshot.after)
+        by_line = self.language not in LANGUAGES or LANGUAGES[self.language].blocks == "none"
+        if by_line or not _LINE_END.fullmatch(self.snapshot.line_suffix):
+            return rule
+        return ClosingRule(rule, self.line_prefix, self.language, self.after)
 
     @property
     def whole(self) -> CutRule:

@@ -2,7 +2,8 @@
 
 The judge is the parser. A buffer is rarely whole while somebody types, so what counts is the change: the text may leave
 no more errors than there are with nothing, a word, or no line at all in its place. Where the buffer is broken anyway,
-the text before the cursor is judged alone, with the brackets closed that it leaves open.
+the text before the cursor is judged alone, with the brackets closed that it leaves open. Brackets count apart from the
+errors, which hide some: the text may leave none open that what follows does not close.
 
 It knows what can be parsed, not what is meant, and nothing of models or editors.
 """
@@ -14,7 +15,7 @@ from itertools import chain, islice
 from sys import maxsize
 from typing import get_args
 
-from flash_ls.brackets import match_brackets
+from flash_ls.brackets import closers_below, match_brackets
 from flash_ls.grammar import Node, parse
 from flash_ls.indentation import INDENT, is_indented
 from flash_ls.language import LANGUAGES, Blocks, Language
@@ -35,9 +36,21 @@ _BUDGET = 160_000
 """How many characters are parsed to judge a text; those with errors, which take longer, count up to six times."""
 _HOPELESS = 300
 """With so many errors parsing takes long and tells nothing."""
-_FEW = 5
+_FEW = 10
 """With more errors than that, it is not one line that is missing."""
-_HEADERS = ("if (x) {", "x: {", "X {", "x(() => {", "x([&]() {", "x(func() {", "void x() {", "x(", "[")
+_HEADERS = (
+    "if (x) {",
+    "() => {",
+    "try {",
+    "x(() => {",
+    "x: {",
+    "X {",
+    "x([&]() {",
+    "x(func() {",
+    "void x() {",
+    "x(",
+    "[",
+)
 """What begins a block, a literal or a call."""
 _DANGLING = re.compile(r"(?:&&|\|\||(?<!\+)\+|(?<!-)-|[.%^=|])\Z")
 _MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_?[A-Z0-9_]{2,}\b|^[ \t]*#", re.MULTILINE)
@@ -126,7 +139,7 @@ class _Code:
         """With all of the file, if that is small enough and not all of it is near."""
 
     def fits(self, text: str, shortened: bool = False) -> bool:
-        """Whether `text` brings no errors. It may end with something opened, unless it is `shortened`.
+        """Whether `text` brings no errors. It may ask for something to be typed next, unless it is `shortened`.
 
         What cannot be judged in time fits, unless it is `shortened`.
         """
@@ -136,9 +149,26 @@ class _Code:
         try:
             if not near.errors(text):
                 return not self._takes_next_line(text)
+            if self._leaves_open(text):
+                return False
             return _is_prose(text, near, shortened) or self._is_no_worse(text, shortened)
         except TimeoutError:
             return not shortened
+
+    def _leaves_open(self, text: str) -> bool:
+        """Whether `text` opens a bracket that nothing behind it closes, while all that is open before it is closed."""
+        near, language = self.near, self.near.language
+        code, after = near.before + text, near.rest + near.below
+        openers = match_brackets(code, language).openers
+        own = next((offset for offset in openers if offset >= len(near.before)), None)
+        if own is None or LANGUAGES[language].blocks == "none":
+            return False
+        line_start = code.rfind("\n", 0, own) + 1
+        line = code[line_start : own + 1]
+        opened = sum(offset >= line_start for offset in openers)
+        closed = len(match_brackets(after, language).surplus)
+        below = closers_below(line[: len(line) - len(line.lstrip())], after, language)
+        return len(openers) - opened <= closed < len(openers) and below < opened
 
     def _takes_next_line(self, text: str) -> bool:
         """Whether `text` ends with an operator that makes a statement below, as far in as its own line, its operand."""

@@ -72,6 +72,18 @@ ACCEPTED = {
         "if a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
         "func f() int {\n\tif a {\n\t\treturn 1\n\t}\n\treturn 2\n}\n",
     ),
+    "a call with all of its lines": (
+        "a.js",
+        "function f() {\n  ¦\n}\n",
+        "return g(a, {\n    b: 1,\n  });\n}\n",
+        "function f() {\n  return g(a, {\n    b: 1,\n  });\n}\n",
+    ),
+    "the head of a call that is there": (
+        "a.js",
+        "¦\n  b: 1,\n});\n",
+        "g(a, {\n  c: 2,\n});\n",
+        "g(a, {\n  b: 1,\n});\n",
+    ),
     "an automatic bracket is closed by the model": (
         "a.py",
         "def f(n¦)\n",
@@ -136,6 +148,12 @@ def test_a_limit_leaves_whole_lines(tokenizer: Tokenizer) -> None:
     config = Config(prefix_tokens=300, suffix_tokens=60, max_block_tokens=12)
     completion = Desk(tokenizer, "def f():\n    ¦\n", "a = 1\n    bcdefghijk = 2\n", "a.py", config).complete()
     assert (completion.text, completion.reason) == ("a = 1", "limit")
+
+
+def test_a_call_that_is_longer_than_an_answer_may_be_is_closed(tokenizer: Tokenizer) -> None:
+    config = Config(prefix_tokens=300, suffix_tokens=60, max_block_tokens=20)
+    desk = Desk(tokenizer, "¦\n", "g({\n  a: 1,\n  bcdefghijk: 2,\n})\n", "a.js", config)
+    assert (desk.complete().text, desk.complete().reason) == ("g({\n  a: 1,\n})", "limit")
 
 
 def test_cancelled_then_right_again(tokenizer: Tokenizer) -> None:

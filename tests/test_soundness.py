@@ -21,8 +21,6 @@ FITTING = {
         ("def f():\n    ¦\n\nx = 1\n", "if a:"),
         ("def f():\n    ¦\n\nx = 1\n", "try:"),
         ("def f():\n    ¦\n\nx = 1\n", "match a:"),
-        ("def f():\n    ¦\n\nx = 1\n", "foo("),
-        ("def f():\n    ¦\n\nx = 1\n", "return {"),
         ("class A:\n    ¦\n", "@property"),
         ("def f(¦\n    return a\n", "a, b):"),
         ("def f():\n    ¦\n    return 1\n", '"""What it does.'),
@@ -32,17 +30,14 @@ FITTING = {
         ("def f():¦\n", "\n    if a:\n        b\n    return c"),
         ("def f():\n    if a:\n        b\n    ¦\n", "else:"),
         ("foo(ba\n\ndef f():\n    ¦\n", "return 1"),
-        ("¦\n", 'x = f("""abc'),
+        ("¦\n", 'x = """abc'),
         ("if a:  # why\n¦\n", "    bc"),
         ("x = f(\n    a,\n  ¦\n)\n", "b,"),
         ("x = a + \\\n        ¦\n", "b"),
         ("@a\ndef f(a,\n      b):\n    ¦\n", "return a"),
     ],
     "javascript": [
-        ("if (a) {\n  ¦\n}\n", "for (const b of c) {"),
-        ("¦\n", "it('does', () => {"),
-        ("it('does ¦\n", "so', (done) => {"),
-        ("f(¦)\n", "() => {"),
+        ("if (a) {\n  ¦\n", "for (const b of c) {"),
         ("const f = (¦) => {\n", "a"),
         ("function f() {\n  a(¦\n", "b)"),
         ("const a = ¦;\n", "b ? c : d"),
@@ -54,7 +49,7 @@ FITTING = {
         ("a = ¦\n'c';\n", "'b' +"),
         ("const a = ¦\n", "`"),
     ],
-    "typescript": [("class A {\n  ¦\n}\n", "private a: B<C[]>"), ("export const f = (¦\n", "a: number): string => {")],
+    "typescript": [("class A {\n  ¦\n}\n", "private a: B<C[]>"), ("export const f = (¦\n", "a: number): string => {}")],
     "tsx": [
         ("const a = <p>¦</p>\n", "{b}"),
         ("const a = <p>¦</p>\n", "don't"),
@@ -62,25 +57,25 @@ FITTING = {
         ("function a() {\n  return <p>\n    ¦\n    more\n  </p>\n}\n", "Some text."),
     ],
     "go": [
-        ("func f() {\n\t¦\n}\n", "if err != nil {"),
+        ("func f() {\n\t¦\n", "if err != nil {"),
         ("func f() {\n\tif a ¦\n", "{"),
         ("func f(¦) {\n", "t *testing.T"),
     ],
     "rust": [
-        ("fn f() {\n    ¦\n}\n", "match a {"),
+        ("fn f() {\n    ¦\n", "match a {"),
         ("¦\n", "#[derive(Debug)]"),
-        ("fn f<'a>(¦\n", "b: &'a str) {"),
-        ("fn f() {\n    ¦\n}\n", "let a = |b| {"),
+        ("fn f<'a>(¦\n", "b: &'a str) {}"),
+        ("fn f() {\n    ¦\n", "let a = |b| {"),
     ],
     "java": [
         ("class A {\n  ¦\n}\n", "@Override"),
-        ("class A {\n  void f() {\n    ¦\n  }\n}\n", "try {"),
+        ("class A {\n  void f() {\n    ¦\n", "try {"),
         ("class A {\n  ¦\n}\n", "public void f(int a)"),
         ("class A {\n  abstract void f(¦)\n\n  int a;\n}\n", "B c"),
     ],
     "c": [
         ("int f()\n{\n    ¦\n}\n", "if (a)"),
-        ("int f()\n{\n    ¦\n}\n", "do {"),
+        ("int f()\n{\n    ¦\n", "do {"),
         ("¦\n", "#ifdef A"),
         ("int f() {\n  ¦\n}\n", "A_MACRO(int, b) c;"),
     ],
@@ -159,6 +154,65 @@ CUT = {
 )
 def test_what_does_not_fit_is_cut(language: str, buffer: str, text: str, expected: str) -> None:
     assert shown(buffer, text, language) == expected
+
+
+OPENED = {
+    "a call": ("python", "def f():\n    ¦\n\nx = 1\n", "foo(", "foo"),
+    "a literal": ("python", "def f():\n    ¦\n\nx = 1\n", "return {", "return"),
+    "a string in a call": ("python", "¦\ny = 1\n", 'foo("""abc', "foo"),
+    "a block": ("go", "func f() {\n\t¦\n}\n", "if err != nil {", ""),
+    "a literal in a call": ("javascript", "f(¦)\n", "ab({", "ab"),
+    "the end of a header": ("typescript", "export const f = (¦\n", "a: number): string => {", "a: number)"),
+    "before the end of the line": ("javascript", "const a = b.¦;\nc();\n", "request({", "request"),
+    "beside an error that is older": ("javascript", "a = = 1;\nconst b = c.¦\nd();\n", "call(", "call"),
+    "in a body": ("javascript", "function f() {\n  ¦\n}\n", "a();\n  if (b) {\n    c();", "a();"),
+    "more than follows closes": ("typescript", "  return ¦\n    a,\n    b\n  )\n", "ab.sync(() => {", "ab.sync(() =>"),
+    "less than follows closes": ("javascript", "  f(a, ¦\n  )\n", "bc, {", "bc,"),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_no_bracket_is_left_open_that_nothing_closes(name: str) -> None:
+    language, buffer, text, expected = OPENED[name]
+    assert shown(buffer, text, language) == expected
+
+
+CLOSED_BELOW = {
+    "deeper lines": ("javascript", "¦\n  b: 1,\n})\n", "foo(a, {"),
+    "deeper lines beside an error": ("javascript", "a = = 1;\n¦\n  b: = 1,\n});\n", "foo(a, {"),
+    "the next line": ("python", "x = ¦\n)\n", "foo("),
+    "another branch": ("javascript", "¦\n  a();\n} else {\n  b();\n}\n", "if (c) {"),
+    "a buffer with blocks open": ("javascript", "function f() {\n  ¦\n", "foo({"),
+    "labels in its column": ("javascript", "a = = 1;\n¦\ncase 1:\n  b();\n}\n", "switch (c) {"),
+    "beside one that is open anyway": ("javascript", "a = [;\n¦\n  b: 1,\n});\n", "foo(a, {"),
+    "data": ("json", "{\n  ¦\n}\n", '"a": ['),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED_BELOW)
+def test_a_bracket_that_is_closed_below_may_stay_open(name: str) -> None:
+    language, buffer, text = CLOSED_BELOW[name]
+    assert shown(buffer, text, language) == text
+
+
+_MEMBER = "  g() {\n    if (this.b) {\n      throw this.b;\n    }\n  }\n\n"
+ORPHANS = {
+    "of a callback": (
+        "class A {\n  constructor(b) {\n    b(¦\n      if (c) {\n        return;\n      }\n\n      d = new E(f);\n"
+        "    });\n\n    d.then = (k) => {\n      l(k);\n    };\n  }\n\n" + 3 * _MEMBER + "}\n",
+        "bc);",
+    ),
+    "of a block with a handler": (
+        "g();\n¦\n  for (;;) {\n    h();\n  }\n} finally {\n  i();\n}\n",
+        "let bc = 0;",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORPHANS)
+def test_lines_whose_header_is_missing_are_not_left_without_it(name: str) -> None:
+    buffer, text = ORPHANS[name]
+    assert shown(buffer, text, "javascript") == ""
 
 
 @pytest.mark.parametrize("after", ["", "\n", "\n}\n", "\n\nfunction g() {\n"])
