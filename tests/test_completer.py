@@ -19,6 +19,7 @@ from flash_ls.engine.engine import Engine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
 from flash_ls.index import Index
+from flash_ls.project import Project
 from flash_ls.tuning import load_model
 from tests.memory_folder import Folder
 from tests.scripted_model import ScriptedModel
@@ -246,6 +247,39 @@ def test_no_secret_is_told(where: str, tokenizer: Tokenizer) -> None:
     desk.complete()
     assert key not in desk.model.seen
     assert "*" * len(key) in desk.model.seen
+
+
+PLANTED = {
+    "neighbour.py": "price = '{}'\n",
+    "config/settings.ts": "const price = `{}`\n",
+    ".env": "PRICE_KEY={}\n",
+    "deploy.pem": "price {}\n",
+    "credentials.json": '{{"price": "{}"}}\n',
+    "notes.ipynb": '{{"cells": [{{"cell_type": "code", "source": ["price = \'{}\'"]}}]}}\n',
+    "notes.md": "The price is {}.\n",
+}
+"""Files of a project, each with a key of its own."""
+
+
+@pytest.mark.parametrize("uri", ["file:///{}/main.py", "vscode-notebook-cell:/{}/notes.ipynb#W0sZmlsZQ"])
+def test_no_planted_key_is_told(uri: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    keys = [f"AKIA{number:016d}" for number in range(len(PLANTED) + 2)]
+    for (name, text), key in zip(PLANTED.items(), keys, strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text.format(key)}price(item)\n")
+    desk = Desk(tokenizer, f"price = '{keys[-1]}'\nprice(¦\nprice = '{keys[-2]}'\n", "2)\n", "a.py", CONFIG)
+    snapshot = replace(desk.snapshot, uri=uri.format(tmp_path.as_posix().lstrip("/")), language_id="python")
+    project = Project([str(tmp_path)], [], lambda: False)
+    project.start()
+    project.wait()
+    desk.completer.config = replace(CONFIG, context_tokens=400)
+    desk.completer.context = Context(project, project.index)
+    desk.completer.complete(snapshot, Deadline())
+    project.stop()
+    assert [key for key in keys if key in desk.model.seen] == []
+    told = [name for name in PLANTED if f"\n{name}\n" in desk.model.seen]
+    assert {"neighbour.py", "config/settings.ts"} <= set(told) <= {"neighbour.py", "config/settings.ts", "notes.md"}
+    assert desk.model.seen.count("*" * 20) >= 4, "those of both files and of the buffer are masked"
 
 
 @pytest.mark.parametrize("path", [".env", "id_rsa", "server.pem"])

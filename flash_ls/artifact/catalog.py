@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flash_ls.artifact import vocabulary
+from flash_ls.artifact import adapter, vocabulary
 from flash_ls.artifact.source import KINDS, Source
 from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import PromptFormat
@@ -39,14 +39,17 @@ class CatalogEntry:
     """The data file of the words kept; all of them without one."""
     shortlist: str | None = None
     """The data file of the words that the head scores at each step; all that are kept without one."""
+    adapter: str | None = None
+    """The data file of what was learnt beside the upstream weights."""
     precisions: tuple[str, ...] = ("int4", "int8", "mixed")
 
     @property
     def revision(self) -> str:
         """Changes when the weights, the prompt format or the build change."""
         words = [name and _digest(vocabulary.load(name)) for name in (self.vocabulary, self.shortlist)]
-        made_from = json.dumps([RECIPE, self.sha256, self.prompt, words, self.precisions], sort_keys=True)
-        return hashlib.sha256(made_from.encode()).hexdigest()[:REVISION_DIGITS]
+        made_from = [RECIPE, self.sha256, self.prompt, words, self.precisions]
+        made_from += [adapter.digest(self.adapter)] if self.adapter else []
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:REVISION_DIGITS]
 
     def kept(self, words: int = 0) -> Vocabulary:
         """The vocabulary kept of `words` upstream ones."""

@@ -188,19 +188,22 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
         raise SourceError(f"what {source} delivered is not {entry.file}: its sha256 is {digest.hexdigest()}")
 
 
-def _make(entry: CatalogEntry, weights: Path, folder: Path, progress: Progress) -> None:
+def _make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> None:
+    from flash_ls.artifact import adapter
+    from flash_ls.artifact.adapter import AdaptedWeights
     from flash_ls.artifact.calibrate import samples
     from flash_ls.artifact.gguf_file import GgufFile  # a build alone pays for onnx and gguf: 0.4 s and 60 MB
     from flash_ls.artifact.graph import write_graphs
 
     progress("reading the weights", 0.0)
     folder.mkdir()
-    upstream = GgufFile(weights, entry.kept)
+    upstream = GgufFile(file, entry.kept)
     shape = upstream.model_shape()
     upstream.write_tokenizer(folder / TOKENIZER_FILE)
     form = entry.prompt_format(upstream.kept)
     prompts = samples(Tokenizer(folder / TOKENIZER_FILE), form)
-    write_graphs(folder, shape, upstream, entry.precisions, progress, entry.listed(upstream.kept), prompts)
+    weights = AdaptedWeights(upstream, adapter.load(entry.adapter)) if entry.adapter else upstream
+    write_graphs(folder, shape, weights, entry.precisions, progress, entry.listed(upstream.kept), prompts)
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     ModelManifest(entry.name, entry.revision, entry.licence, entry.precisions, shape, form, files).write(folder)
 

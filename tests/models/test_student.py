@@ -1,0 +1,81 @@
+"""The student in PyTorch is the model that is served, before it learns and after."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is in the extra `models`")
+
+from flash_ls.artifact.adapter import AdaptedWeights  # noqa: E402
+from models.data import Sample  # noqa: E402
+from models.distill import losses, score  # noqa: E402
+from models.student import Student  # noqa: E402
+from tests.reference_model import ReferenceModel  # noqa: E402
+from tests.toy_model import SHAPE, ToyWeights  # noqa: E402
+
+POOL = ThreadPoolExecutor(2)
+TOKENS = [5, 17, 80, 3, 3, 44, 260, 9]
+
+
+def student() -> Student:
+    torch.manual_seed(0)
+    return Student(SHAPE, ToyWeights(), rank=4, dtype=torch.float32)
+
+
+def logits(model: Student) -> np.ndarray:
+    with torch.no_grad():
+        return np.asarray(model.logits(model(torch.tensor(TOKENS))))
+
+
+def test_an_untaught_student_is_the_upstream_model() -> None:
+    np.testing.assert_allclose(logits(student()), ReferenceModel(SHAPE, ToyWeights()).logits(TOKENS), atol=1e-3)
+
+
+def taught() -> Student:
+    model = student()
+    optimiser = torch.optim.AdamW(model.learnt(), lr=0.02)
+    for _ in range(5):
+        losses(model, Sample(TOKENS, 3, "python", "line")).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return model
+
+
+def test_what_was_learnt_can_be_served() -> None:
+    model = taught()
+    served = ReferenceModel(SHAPE, AdaptedWeights(ToyWeights(), model.adapter()))
+    np.testing.assert_allclose(logits(model), served.logits(TOKENS), atol=1e-3)
+
+
+def test_only_the_adapters_learn() -> None:
+    before, after = student(), taught()
+    changed = {
+        name
+        for (name, old), (_, new) in zip(before.named_parameters(), after.named_parameters(), strict=True)
+        if not torch.equal(old, new)
+    }
+    assert changed == {name for name, value in before.named_parameters() if value.requires_grad}
+    assert all(name.endswith((".up", ".down")) for name in changed)
+
+
+def test_teaching_lowers_the_loss_of_what_is_missing_alone() -> None:
+    sample = Sample(TOKENS, 3, "python", "line")
+    before, after = losses(student(), sample), losses(taught(), sample)
+    assert before.shape == (len(TOKENS) - 3,)
+    assert after.mean() < before.mean()
+
+
+def test_exact_is_what_greedy_decoding_would_write() -> None:
+    model = taught()
+    tokens = TOKENS[:3]
+    for _ in range(5):
+        tokens = [*tokens, int(logits_after(model, tokens))]
+    assert score(model, [Sample(tokens, 3, "go", "span")], POOL)["held_exact"] == 1
+    wrong = [*tokens[:-1], (tokens[-1] + 1) % SHAPE.vocabulary]
+    assert score(model, [Sample(wrong, 3, "go", "span")], POOL)["held_exact"] == 0
+
+
+def logits_after(model: Student, tokens: list[int]) -> int:
+    with torch.no_grad():
+        return int(model.logits(model(torch.tensor(tokens))[-1:]).argmax())
