@@ -33,7 +33,7 @@ from scripts.cases import BENCH, Case, load_suite
 from scripts.holes import Hole, line_holes, tree_holes
 from scripts.project import Project
 
-KINDS = {"line": 0.24, "mid-line": 0.3, "api-call": 0.08, "block": 0.12, "lines": 0.12, "span": 0.14}
+KINDS = {"line": 0.15, "mid-line": 0.2, "api-call": 0.05, "block": 0.2, "lines": 0.25, "span": 0.15}
 """Shares of the kinds of places: those of `scripts.holes`, some whole lines, and any span of characters."""
 MOST_PER_FILE = 4
 MOST_FILES = 300
@@ -44,7 +44,7 @@ HELD = 400
 MOST_TARGET_TOKENS = 160
 PREFIX_TOKENS, SUFFIX_TOKENS, CONTEXT_TOKENS = (80, 480), (16, 160), (100, 450)
 """Smallest and largest windows."""
-SPAN_CHARACTERS = (3, 260)
+SPAN_CHARACTERS = (8, 500)
 
 
 class Sample(NamedTuple):

@@ -41,7 +41,7 @@ from flash_ls.document import Snapshot
 from flash_ls.process import release_memory
 from flash_ls.project import Project
 from flash_ls.workspace import Workspace
-from scripts.bench_engine import resident_mb
+from scripts.bench.processes import resident_mb
 
 Times = NDArray[np.float64]
 """Milliseconds."""

@@ -49,8 +49,9 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.prompt import build_prompt
 from flash_ls.tuning import load_model
-from scripts.bench_engine import gguf_file, table, weight_bytes
+from scripts.bench.weights import gguf_file, weight_bytes
 from scripts.cases import BENCH, Case, load_cases, spread
+from scripts.report import table
 
 REFERENCE = "fp32"
 MOST_TOKENS = 64

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.lsp_client import LspProcess
 
-REQUEST = re.compile(r"complete file=.* reason=(\S+) ms=(\d+) prompt_tokens=(\d+) cached_tokens=(\d+)")
+REQUEST = re.compile(r"complete file=.* reason=(.+) ms=(\d+) prompt_tokens=(\d+) cached_tokens=(\d+)")
 
 
 @dataclass(frozen=True)

@@ -139,15 +139,18 @@ def _build(entry: CatalogEntry, progress: Progress, weights: Path | None = None)
     with _writing(target.parent):
         _discard_partial(target.parent, entry.name)
         with _temporary(target.parent, entry.name) as scratch:
-            _make(entry, _weights(entry, scratch, progress, weights), scratch / "artifact", progress)
+            _make(entry, upstream_file(entry, scratch, progress, weights), scratch / "artifact", progress)
             for old in _artifacts(entry):
                 _delete(old)
             (scratch / "artifact").rename(target)
     return target
 
 
-def _weights(entry: CatalogEntry, scratch: Path, progress: Progress, given: Path | None) -> Path:
-    """The verified upstream file: the one given, the one fetched earlier, or one put together in `scratch`."""
+def upstream_file(entry: CatalogEntry, scratch: Path, progress: Progress, given: Path | None = None) -> Path:
+    """The verified weights: the file given, the one fetched earlier, or one put together in the folder `scratch`.
+
+    Raises `ModelMissing` if this machine has none, and `SourceError` if the file given is not right.
+    """
     fetched = home() / "weights" / entry.file
     if given is None and fetched.is_file():
         progress("checking the weights", 0.0)
