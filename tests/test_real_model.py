@@ -26,6 +26,8 @@ pytestmark = pytest.mark.model
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "fixtures" / "reference_logits.npz"
 DEFAULT = Config().model
+AS_UPSTREAM = [name for name, entry in catalog().items() if entry.adapter is None]
+"""The models whose weights are those of the checkpoint."""
 PRECISIONS = ("int4", "int8", "mixed")
 
 
@@ -83,6 +85,7 @@ MEASURED = {
 """What was measured and a quarter more. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
 
 
+@pytest.mark.parametrize("name", AS_UPSTREAM, indirect=True)
 @pytest.mark.parametrize("index", range(3))
 def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary, precision: str, index: int) -> None:
     """Words that are not scored are passed over; the likeliest one always is."""

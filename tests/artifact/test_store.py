@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flash_ls.artifact import store
+from flash_ls.artifact import adapter, store
+from flash_ls.artifact.adapter import AdaptedWeights, Factors
 from flash_ls.artifact.catalog import CatalogEntry, find
 from flash_ls.artifact.gguf_file import GgufFile
 from flash_ls.artifact.source import FileSource
@@ -89,6 +91,25 @@ def test_what_is_built_computes_what_the_upstream_weights_say(entry: CatalogEntr
         model = OnnxModel(folder, described, precision, threads=1)
         logits = model.forward(tokens, model.new_cache(), len(tokens), Deadline(), precise=True).values
         assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > agreement
+
+
+def test_what_was_learnt_is_built_in(offer: Offer, weights: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    up, down = (random.normal(0, 1, size).astype(np.float32) for size in ((SHAPE.hidden, 2), (2, SHAPE.intermediate)))
+    learnt = {"0.down": Factors(up, down)}
+    adapter.save(tmp_path / "learnt.npz", learnt)
+    entry = replace(toy_entry(weights), adapter=str(tmp_path / "learnt.npz"))
+    assert entry.revision != toy_entry(weights).revision
+    offer(entry)
+    folder = built(entry)
+    tokens = Tokenizer(folder / manifest.TOKENIZER_FILE).encode("def f(self):\n    return self")[0]
+    model = OnnxModel(folder, manifest.read(folder), "int8", threads=1)
+    logits = model.forward(tokens, model.new_cache(), len(tokens), Deadline(), precise=True).values
+    upstream = GgufFile(weights)
+    taught = ReferenceModel(SHAPE, AdaptedWeights(upstream, adapter.load(entry.adapter or ""))).logits(tokens)
+    untaught = ReferenceModel(SHAPE, upstream).logits(tokens)
+    assert np.corrcoef(logits.ravel(), taught.ravel())[0, 1] > 0.99
+    assert np.corrcoef(logits.ravel(), untaught.ravel())[0, 1] < 0.9
 
 
 def test_the_tokenizer_of_the_upstream_file_is_kept(entry: CatalogEntry, tmp_path: Path) -> None:
