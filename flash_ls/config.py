@@ -18,7 +18,7 @@ class Config:
     """One immutable set of settings."""
 
     enabled: bool = True
-    model: str = "qwen2.5-coder-0.5b"
+    model: str = "flash"
     """A name from `flash-ls model list`, or the path of an artifact folder."""
     precision: str = "auto"
     """int4 (least memory), int8 (most exact), mixed (both: quickest words), or auto: what suits the machine."""

@@ -303,15 +303,15 @@ def test_settings() -> None:
         configurable = {**INLINE, "workspace": {"configuration": True}}
         loaded(client, options={"flashLs": {"budget_ms": 123, "colour": "red"}}, capabilities=configurable)
         uri = opened(client, "SETTINGS")
-        assert settings_used() == "qwen2.5-coder-0.5b 123"
+        assert settings_used() == "flash 123"
         change({"budget_ms": 45})
-        assert settings_used() == "qwen2.5-coder-0.5b 45"
+        assert settings_used() == "flash 45"
         change({"flashLs": {"budget_ms": "fast"}})
         change({"budget_ms": "fast"})
         change(["fast"])
-        assert settings_used() == "qwen2.5-coder-0.5b 45"
+        assert settings_used() == "flash 45"
         change({"colour": "red"})
-        assert settings_used() == "qwen2.5-coder-0.5b 123"
+        assert settings_used() == "flash 123"
         client.settings = {"budget_ms": 678}
         change(None)
         client.wait_until(lambda: bool(client.heard("workspace/configuration")))
@@ -320,7 +320,7 @@ def test_settings() -> None:
             "Setting budget_ms must be of type int, not 'fast'",
             "Settings must be an object, not ['fast']",
         ]
-        assert settings_used() == "qwen2.5-coder-0.5b 678"
+        assert settings_used() == "flash 678"
         change({"model": "other"})
         await_log(client, "reason=ready model=other")
         assert settings_used() == "other 123"
@@ -356,13 +356,13 @@ def test_a_missing_model_is_told_once_and_the_server_lives_on() -> None:
         client.wait_until(lambda: bool(client.heard("window/showMessage")))
         uri = opened(client, "ab")
         assert [client.inline(uri, 0, 1) for _ in range(2)] == [None, None]
-        assert shown(client) == ["There is no model qwen2.5-coder-0.5b; run `flash-ls model build`."]
+        assert shown(client) == ["There is no model flash; run `flash-ls model build`."]
 
 
 def test_another_model_replaces_the_one_that_is_being_built() -> None:
     with start("endless") as client:
         client.initialize()
-        await_log(client, "fake: builds qwen2.5-coder-0.5b")
+        await_log(client, "fake: builds flash")
         client.notify("workspace/didChangeConfiguration", {"settings": {"model": "other"}})
         await_log(client, "fake: builds other")
         assert logged(client, "fake: build stopped") == 1
