@@ -7,7 +7,7 @@ It knows no languages: a name that says secret and a literal after it look much 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fnmatch import translate
 from itertools import groupby
 
@@ -146,16 +146,15 @@ _NEAR = 60
 _PASSWORD_IN_URL = re.compile(r"://[^\s/:@\"'`<>]{0,100}+:([^\s/@\"'`<>]{3,200}+)@")
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)[ \t]+([\w.+/~-]{16,}+=*+)")
 
-_GAP = r"(?:\\[nrt]|[\s\"'`,;+()#>|\\])*+"
-_KEY_CHAR = r"(?:[\w+/=.]|-(?!----))"
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+_GAP = re.compile(r"(?:\\[nrt]|[\s\"'`,;+()#>|\\])*")
+_KEY_HEADER = re.compile(r"[A-Z][\w-]{1,30}: [^\r\n\\\"']*")
+_KEY_RUN = re.compile(r"(?:[\w+/=.*]|-(?!----))+")
 """Of a private key, and of all other keys: one of those in its place, masked or not, does not end the private key."""
-_PRIVATE_KEY = re.compile(
-    rf"-----BEGIN [A-Z0-9 ]{{0,30}}PRIVATE KEY(?: BLOCK)?-----(?P<body>"
-    rf"(?:{_GAP}(?:[A-Z][\w-]{{1,30}}: [^\r\n\\\"']*+"
-    rf"|(?:{_KEY_CHAR}|\*){{16,}}+(?=[ \t]*(?:[\"'`\\\r\n,;]|\Z|-----))))*+"
-    rf"(?:{_GAP}(?:{_KEY_CHAR}|\*)++(?={_GAP}-----END))?)"
-)
-_KEY_LINE = re.compile(rf"(?:\\[nrt])*+({_KEY_CHAR}{{16,}}+|{_KEY_CHAR}+\Z)")
+_KEY_LINE = 16
+"""Characters of a line of a private key at least, but for its last one."""
+_LINE_END = re.compile(r"[ \t]*(?:[\"'`\\\r\n,;]|\Z|-----)")
+_KEY_END = re.compile(rf"{_GAP.pattern}-----END")
 
 
 def is_secret_file(path: str) -> bool:
@@ -167,12 +166,19 @@ def is_secret_file(path: str) -> bool:
 def mask(text: str) -> str:
     """The text with an asterisk for each character of what looks like a key or a password."""
     plain = text if text.isascii() else text.encode("ascii", "replace").decode("ascii")
-    spans = sorted(_secrets(plain, plain.lower()))
+    spans = list(_secrets(plain, plain.lower()))
+    if "PRIVATE KEY" in plain:
+        spans += _private_keys(_blanked(plain, spans))
+    return _blanked(text, spans)
+
+
+def _blanked(text: str, spans: list[Span]) -> str:
+    """The text with asterisks in the spans, which may overlap."""
     if not spans:
         return text
     parts: list[str] = []
     done = 0
-    for start, end in spans:
+    for start, end in sorted(spans):
         start = max(start, done)
         if start < end:
             parts += text[done:start], "*" * (end - start)
@@ -181,9 +187,8 @@ def mask(text: str) -> str:
 
 
 def _secrets(plain: str, lower: str) -> Iterator[Span]:
-    """Where secrets stand in a text of ASCII, in no order; they may overlap."""
+    """Where secrets stand in a text of ASCII, private keys apart, in no order; they may overlap."""
     yield from _known(plain)
-    yield from _private_keys(plain)
     yield from _named(plain, lower)
     yield from _unnamed(plain, lower)
     yield from _sent(plain, lower)
@@ -197,9 +202,30 @@ def _known(plain: str) -> Iterator[Span]:
 
 
 def _private_keys(plain: str) -> Iterator[Span]:
-    if "PRIVATE KEY" in plain:
-        for block in _PRIVATE_KEY.finditer(plain):
-            yield from (line.span(1) for line in _KEY_LINE.finditer(plain, *block.span("body")))
+    """The lines of private keys. Other keys must be masked: one among these lines does not end them."""
+    place = 0
+    while header := _PRIVATE_KEY.search(plain, place):
+        place = yield from _key_lines(plain, header.end())
+
+
+def _key_lines(plain: str, place: int) -> Generator[Span, None, int]:
+    """The lines of the private key that begins at `place`; where it ends."""
+    while True:
+        gap = _GAP.match(plain, place)
+        place = gap.end() if gap else place
+        if header := _KEY_HEADER.match(plain, place):
+            place = header.end()
+            continue
+        run = _KEY_RUN.match(plain, place)
+        if not run:
+            return place
+        if len(run[0]) >= _KEY_LINE and _LINE_END.match(plain, run.end()):
+            yield run.span()
+            place = run.end()
+            continue
+        if _KEY_END.match(plain, run.end()):
+            yield run.span()
+        return place
 
 
 def _named(plain: str, lower: str) -> Iterator[Span]:

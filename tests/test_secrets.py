@@ -217,6 +217,8 @@ PARTS = (
 @example(f"{BEGIN}\n{JWT}=")
 @example(f"{BEGIN}\n{JWT}\n{KEY_LINE}\n")
 @example(f"{BEGIN}\n{JWT}:\n{KEY_LINE}\n")
+@example(f"{BEGIN}\n{KEY_LINE}{BEGIN}\n")
+@example(f'{BEGIN}\npassword_of_the_shop "hunter2!prod-9x"\n{KEY_LINE}\n')
 def test_masking_keeps_every_offset_and_changes_nothing_the_second_time(text: str) -> None:
     masked = mask(text)
     assert len(masked) == len(text)
