@@ -179,7 +179,7 @@ def test_the_command_line_shows_the_completion_in_its_place() -> None:
     command = [sys.executable, "-m", "flash_ls", "complete", "examples/bank.py:30:17"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "other.de⟦posit(amount)⟧" in run.stdout
-    assert "finish: rule" in run.stdout
+    assert re.search(r"finish: (?:stop|rule)$", run.stdout, re.MULTILINE)
     as_json = json.loads(subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True).stdout)
     assert as_json["text"] == "posit(amount)"
     assert as_json["stats"]["prompt_tokens"] > 100
