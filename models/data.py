@@ -27,6 +27,7 @@ from flash_ls.engine import manifest
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.grammar import Node, parse
+from flash_ls.place import Place
 from flash_ls.prompt import build_prompt, visible_span
 from models.corpus import LANGUAGES, Seen, SourceText, is_permissive, licence_of, read
 from scripts.cases import BENCH, Case, load_suite
@@ -70,9 +71,11 @@ class Coder:
         context = project.context_for(case) if self._random.random() < WITH_PROJECT else None
         visible = partial(visible_span, snapshot.before, self._tokenizer, config)
         choice = context.choose(snapshot, visible) if context else None
-        prompt = build_prompt(case.before, case.after, self._form, self._tokenizer, config, choice)
+        after = Place(snapshot).after
+        hidden = case.after.removesuffix(after)  # closers that an editor typed: the model has to close them
+        prompt = build_prompt(case.before, after, self._form, self._tokenizer, config, choice)
         try:
-            target = self._tokenizer.encode(prompt.healed.decode() + case.middle)[0]
+            target = self._tokenizer.encode(prompt.healed.decode() + case.middle + hidden)[0]
         except UnicodeDecodeError:
             return None
         if len(target) > MOST_TARGET_TOKENS:

@@ -16,7 +16,8 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,10 +47,9 @@ class Progress:
     seconds: float = 0.0
     tokens: int = 0
     """Read, prompts included."""
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Teacher:
+class Trainer:
     """Runs the steps."""
 
     def __init__(self, student: Student, samples: Sequence[Sample], held: Sequence[Sample], args: argparse.Namespace):
@@ -126,7 +126,6 @@ class Teacher:
     def _note(self, record: dict[str, Any]) -> None:
         progress = self.progress
         record = {"step": progress.step, "seconds": round(progress.seconds, 1), "tokens": progress.tokens} | record
-        progress.history.append(record)
         with self.args.out.with_suffix(".jsonl").open("a", encoding="utf-8") as file:
             print(json.dumps(record), file=file)
 
@@ -141,11 +140,10 @@ def weight_of(sample: Sample) -> float:
     return math.sqrt(len(sample.tokens) - sample.prompt)
 
 
+@cache
 def order(count: int, turn: int) -> list[int]:
-    return _orders.setdefault((count, turn), Random(turn).sample(range(count), count))
-
-
-_orders: dict[tuple[int, int], list[int]] = {}
+    """In which order `count` samples come, when they come for the so manieth time."""
+    return Random(turn).sample(range(count), count)
 
 
 def losses(student: Student, sample: Sample) -> Tensor:
@@ -195,9 +193,9 @@ def main() -> None:
     upstream = GgufFile(args.weights)
     student = Student(upstream.model_shape(), upstream, args.rank)
     held = load(args.held)[: args.held_samples] if args.held else []
-    teacher = Teacher(student, load(args.samples), held, args)
-    teacher.resume()
-    teacher.run()
+    trainer = Trainer(student, load(args.samples), held, args)
+    trainer.resume()
+    trainer.run()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The architecture in one place: who may import whom, and which module alone knows which library."""
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "flash_ls"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "flash_ls"
 LAYERS = [
     "__init__ errors uri process",
     "config deadline language",
@@ -91,3 +93,10 @@ def test_functions_can_be_read_at_a_glance(module: str) -> None:
     tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]
+
+
+@pytest.mark.parametrize("folder", ["scripts", "models"])
+def test_what_begins_like_a_program_can_be_started(folder: str) -> None:
+    files = [path for path in (ROOT / folder).iterdir() if path.is_file() and path.suffix in ("", ".py")]
+    programs = {path.name for path in files if path.read_bytes().startswith(b"#!")}
+    assert programs == {path.name for path in files if os.access(path, os.X_OK)} != set()

@@ -6,6 +6,7 @@ Matrices that share their input are one, as in `flash_ls.artifact.tensors`. Know
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -60,8 +61,9 @@ def save(path: Path, adapter: Adapter) -> None:
     np.savez(path, allow_pickle=False, **{name: array.astype(np.float16) for name, array in arrays.items()})
 
 
+@cache
 def digest(file: str) -> str:
-    """Tells the data file from any other."""
+    """Tells the data file of this package from any other."""
     return hashlib.sha256(resources.files(__package__).joinpath(file).read_bytes()).hexdigest()
 
 

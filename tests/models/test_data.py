@@ -60,6 +60,15 @@ def test_a_sample_is_the_prompt_of_the_server_and_the_answer_with_its_end(tokeni
     assert sample.tokens[-1] == FORM.stop_ids[0]
 
 
+def test_closers_that_an_editor_would_have_typed_are_to_be_learnt(tokenizer: Tokenizer) -> None:
+    case = Case("x", "a.py", "print(f(", "))\nprint(g)\n", "self", "api-call", repo="toy-1.0")
+    sample = Coder(tokenizer, FORM, Random(0)).sample(case, Project({}, "toy-1.0"))
+    assert sample is not None
+    prompt = build_prompt(case.before, "\nprint(g)\n", FORM, tokenizer, Config())
+    assert sample.tokens[: sample.prompt] == prompt.token_ids
+    assert tokenizer.decode(sample.tokens[sample.prompt : -1]) == prompt.healed.decode() + "self))"
+
+
 def test_half_of_the_samples_are_told_of_the_package_and_none_of_its_own_hole(tokenizer: Tokenizer) -> None:
     coder, random = Coder(tokenizer, FORM, Random(1)), Random(2)
     files = [source(), SourceText("toy-1.0", "b.py", "python", CODE.replace("total", "mean"))]

@@ -1,6 +1,8 @@
 """The student in PyTorch is the model that is served, before it learns and after."""
 
+from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is in the extra `models`")
 
 from flash_ls.artifact.adapter import AdaptedWeights  # noqa: E402
 from models.data import Sample  # noqa: E402
-from models.distill import losses, score  # noqa: E402
+from models.distill import Trainer, losses, score  # noqa: E402
 from models.student import Student  # noqa: E402
 from tests.reference_model import ReferenceModel  # noqa: E402
 from tests.toy_model import SHAPE, ToyWeights  # noqa: E402
@@ -79,3 +81,22 @@ def test_exact_is_what_greedy_decoding_would_write() -> None:
 def logits_after(model: Student, tokens: list[int]) -> int:
     with torch.no_grad():
         return int(model.logits(model(torch.tensor(tokens))[-1:]).argmax())
+
+
+def trainer(out: Path) -> Trainer:
+    samples = [Sample([*TOKENS, number], 3, "python", "line") for number in range(7)]
+    return Trainer(student(), samples, [], Namespace(out=out, minutes=1e-4, rate=0.02, batch=2, save=1, threads=1))
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    first = trainer(tmp_path / "adapter.npz")
+    first.run()
+    assert first.progress.step > 0
+    again = trainer(tmp_path / "adapter.npz")
+    again.resume()
+    assert again.progress == first.progress
+    assert again._batch() == first._batch() != trainer(tmp_path / "other.npz")._batch()
+    assert all(torch.equal(old, new) for old, new in zip(first.student.learnt(), again.student.learnt(), strict=True))
+    for run in (first, again):
+        run._step(run._batch())
+    assert all(torch.equal(old, new) for old, new in zip(first.student.learnt(), again.student.learnt(), strict=True))
