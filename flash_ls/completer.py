@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
 from pathlib import Path
 
 from flash_ls import process
-from flash_ls.confidence import Evidence, probability
+from flash_ls.confidence import MOST_TYPED, Evidence, Trace, probability
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
@@ -22,6 +23,7 @@ from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.index import WORD
 from flash_ls.place import Fitted, Place
+from flash_ls.postprocess import CutRule
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
@@ -48,11 +50,47 @@ class Completion:
     """How it ended: a `decode.Finish`, or why there is nothing to show."""
     stats: GenerationStats | None = None
     evidence: Evidence | None = None
+    trace: Trace = ()
+    """Where in `text` each of its tokens ends, and how likely the token was."""
 
     @property
     def probability(self) -> float:
         """Of being what the user was about to write."""
         return probability(self.evidence) if self.evidence else 0.0
+
+    def rest(self, typed: int, cursor: int, taken: int) -> "Completion":
+        """What is left when its first `typed` characters stand there, and `taken` may be replaced behind them."""
+        evidence = self.evidence and self.evidence.of_rest(self.trace, self.text, typed)
+        return replace(self, text=self.text[typed:], start=cursor, end=cursor + taken, stats=None, evidence=evidence)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all that the model wanted to say in this line or block."""
+        return self.reason in ENDED and self.evidence is not None and not self.evidence.shortened
+
+    def typed_out(self, cursor: int) -> "Completion":
+        """What is left of a whole one when all of it is in the buffer: nothing."""
+        return Completion("", cursor, cursor, "done" if self.text else self.reason)
+
+
+class Watch:
+    """How far an answer has come that nobody insists on. Written by the engine's thread, read by any."""
+
+    def __init__(self, patience_ms: float = math.inf, offer: Callable[[Completion], object] = lambda whole_lines: None):
+        self.text = ""
+        """What has been decoded of the likeliest answer; the whole of it once that is known."""
+        self._offer = offer
+        self._patience = Deadline(patience_ms)
+
+    def is_due(self, text: str) -> bool:
+        """Whether whole lines of the answer are wanted now, if there are any. Takes note of the text so far."""
+        self.text = text
+        return self._patience.expired and "\n" in text.strip()
+
+    def offer(self, whole_lines: Completion) -> None:
+        """Let those who wait have the beginning of the answer; the rest follows."""
+        self._patience = Deadline()
+        self._offer(whole_lines)
 
 
 class Completer:
@@ -71,19 +109,20 @@ class Completer:
         """The best completion at the snapshot's cursor, however unsure. Raises `Cancelled` and `ModelError`."""
         return self.candidates(snapshot, deadline, 1)[0]
 
-    def answer(self, snapshot: Snapshot, asked: int, deadline: Deadline) -> list[Completion]:
-        """As many completions as were `asked` for, or if none was, one that is likely enough not to disturb.
+    def unasked(self, snapshot: Snapshot, deadline: Deadline, watch: Watch | None = None) -> Completion:
+        """A completion for somebody who types, however unsure: empty, with a reason, if none fits.
 
-        At least one; it is empty, with a reason, if nothing is to be shown. Raises `Cancelled` and `ModelError`.
+        Raises `Cancelled` and `ModelError`.
         """
-        if asked:
-            return self.candidates(snapshot, deadline, asked)
         if snapshot.after[:1].isalnum():
-            return [_nothing(snapshot, "inside a word")]
-        completion = self._candidates(Place(snapshot), deadline, 1, insist=False)[0]
-        if completion.text and completion.probability < self.config.min_confidence:
-            completion = replace(completion, text="", end=completion.start, reason="unsure")
-        return [completion]
+            return _nothing(snapshot, "inside a word")
+        return self._candidates(Place(snapshot), deadline, 1, insist=False, watch=watch)[0]
+
+    def sure(self, completion: Completion) -> Completion:
+        """The completion if it is likely enough not to disturb, else none."""
+        if not completion.text or completion.probability >= self.config.min_confidence:
+            return completion
+        return replace(completion, text="", end=completion.start, reason="unsure")
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
         """At least one and at most `most` different completions, the best first; the only one may be empty.
@@ -101,12 +140,15 @@ class Completer:
         found = self._candidates(Place(snapshot, whole=True), deadline, 1, insist=True)[0]
         return found if found.text else self.complete(snapshot, deadline)
 
-    def _candidates(self, place: Place, deadline: Deadline, most: int, insist: bool) -> list[Completion]:
+    def _candidates(
+        self, place: Place, deadline: Deadline, most: int, insist: bool, watch: Watch | None = None
+    ) -> list[Completion]:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
         if silence := _silence(place, self.config):
             return [_nothing(place.snapshot, silence)]
-        prompt = self._prompt(place)
-        branches = Branches(self._engine, prompt.token_ids, self._params(prompt, place))
+        prompt, watch = self._prompt(place), watch or Watch()
+        params = replace(self._params(prompt, place), complete=partial(_enough, place, watch))
+        branches = Branches(self._engine, prompt.token_ids, params)
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
         stats: GenerationStats | None = None
@@ -114,11 +156,12 @@ class Completer:
             answer = branches.next(deadline)
             if answer is None:
                 break
-            stats = stats.then(answer.stats) if stats else answer.stats
+            answer = self._offered(prompt, place, answer, watch, deadline)
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
             if fitted.fault not in ("", "done") and insist and place.may_go_on(answer.text):
-                said, fitted = self._whole(prompt, place, answer, deadline)
-                stats = stats.then(said.stats)
+                said = self._longer(prompt, place, answer, place.whole, deadline)
+                fitted = place.fit(said.text, said.finish in ENDED, place.whole)
+            stats = stats.then(said.stats) if stats else said.stats
             completion = self._completion(place, replace(said, stats=stats), fitted, rejected)
             if fitted.fault:
                 rejected.append(completion)
@@ -131,12 +174,26 @@ class Completer:
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
 
-    def _whole(self, prompt: Prompt, place: Place, answer: Generation, deadline: Deadline) -> tuple[Generation, Fitted]:
-        """An answer that its rule had cut short, up to where the model ends it."""
+    def _offered(
+        self, prompt: Prompt, place: Place, answer: Generation, watch: Watch, deadline: Deadline
+    ) -> Generation:
+        """The answer up to its end, if it was cut short for those who wait; they get the lines that it has."""
+        if answer.finish != "rule" or place.rule.complete(answer.text):
+            return answer
+        fitted = place.fit(answer.text, False)
+        if not fitted.fault:
+            watch.offer(self._completion(place, replace(answer, finish="deadline"), fitted, []))
+        return self._longer(prompt, place, answer, place.rule, deadline)
+
+    def _longer(
+        self, prompt: Prompt, place: Place, answer: Generation, rule: CutRule, deadline: Deadline
+    ) -> Generation:
+        """An answer that was cut short, up to where another rule or the model ends it."""
         steps = zip(answer.tokens, answer.log_probabilities, strict=True)
-        params = replace(self._params(prompt, place), complete=place.whole.complete, forced=tuple(starmap(Step, steps)))
-        whole = self._engine.generate(prompt.token_ids, params, deadline)
-        return whole, place.fit(whole.text, whole.finish in ENDED, place.whole)
+        params = replace(self._params(prompt, place), complete=rule.complete, forced=tuple(starmap(Step, steps)))
+        longer = self._engine.generate(prompt.token_ids, params, deadline)
+        runners_up = [*answer.runners_up, *longer.runners_up]
+        return replace(longer, runners_up=runners_up, stats=answer.stats.then(longer.stats))
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
@@ -156,7 +213,8 @@ class Completer:
         reason = answer.finish if fitted.text or answer.finish not in ENDED else fitted.fault
         end = snapshot.cursor + fitted.taken
         evidence = self._evidence(place, answer, fitted, rejected)
-        return Completion(fitted.text, snapshot.cursor, end, reason, answer.stats, evidence)
+        trace = tuple(zip(answer.ends, answer.log_probabilities, strict=True))
+        return Completion(fitted.text, snapshot.cursor, end, reason, answer.stats, evidence, trace)
 
     def _evidence(self, place: Place, answer: Generation, fitted: Fitted, rejected: list[Completion]) -> Evidence:
         likelihoods = answer.log_probabilities or [0.0]
@@ -167,7 +225,7 @@ class Completer:
             least=min(likelihoods),
             first=likelihoods[0],
             length=math.log1p(len(fitted.text)),
-            typed=min(8.0, len(typed[0]) if typed else 0.0),
+            typed=min(MOST_TYPED, len(typed[0]) if typed else 0.0),
             line_start=float(not place.line_prefix.strip()),
             block=float(place.scope.opens_block),
             ended=float(answer.finish in ENDED),
@@ -208,6 +266,11 @@ def _silence(place: Place, config: Config) -> str:
         return "secret file"
     wanted = {"code": True, "comment": config.complete_comments, "string": config.complete_strings}
     return "" if wanted[place.scope.kind] else place.scope.kind
+
+
+def _enough(place: Place, watch: Watch, text: str) -> bool:
+    """Whether to stop decoding at `text`: because it is whole, or because its whole lines are wanted now."""
+    return watch.is_due(text) or place.rule.complete(text)
 
 
 def _nothing(snapshot: Snapshot, reason: str) -> Completion:

@@ -6,9 +6,15 @@ A logistic regression over what is known when the text has been decoded, in the 
 
 import json
 import math
-from dataclasses import astuple, dataclass, fields
+import re
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cache
 from importlib import resources
+from itertools import pairwise
+
+Trace = tuple[tuple[int, float], ...]
+"""For each token of a text, in order: the offset where it ends, and how likely it was, in nats."""
+MOST_TYPED = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,29 @@ class Evidence:
     shortened: float = 0.0
     unknown: float = 0.0
     """Share of its names that are in neither the file nor the project."""
+
+    def of_rest(self, trace: Trace, text: str, typed: int) -> "Evidence":
+        """For what is left of `text` when its first `typed` characters have turned out right.
+
+        A token of which some characters are typed is as much likelier as it is shorter.
+        """
+        likelihoods = [
+            log_probability * min(1.0, (end - typed) / max(1, end - start))
+            for (start, _), (end, log_probability) in pairwise([(0, 0.0), *trace])
+            if end > typed or not typed
+        ] or [0.0]
+        word = re.search(r"\w*\Z", text[:typed])
+        letters = len(word[0]) if word else 0
+        return replace(
+            self,
+            total=sum(likelihoods),
+            mean=sum(likelihoods) / len(likelihoods),
+            least=min(likelihoods),
+            first=likelihoods[0],
+            length=math.log1p(len(text) - typed),
+            typed=min(MOST_TYPED, letters + (self.typed if letters == typed else 0.0)),
+            line_start=self.line_start * (not text[:typed].strip()),
+        )
 
 
 def probability(evidence: Evidence) -> float:

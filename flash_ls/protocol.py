@@ -15,7 +15,6 @@ from pygls.protocol import LanguageServerProtocol, default_converter, lsp_method
 
 from flash_ls.document import Change, Place
 from flash_ls.errors import DocumentError
-from flash_ls.uri import normalise
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -35,22 +34,22 @@ class FlashProtocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         document = params.text_document
-        self._server.requests.cancel(normalise(document.uri))
         self._server.documents.open(document.uri, document.language_id, document.version, document.text)
+        self._server.suggester.changed(document.uri, None)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
         document = params.text_document
-        self._server.changed(document.uri)
         try:
             self._server.documents.change(document.uri, document.version, map(_change, params.content_changes))
         except DocumentError as error:
             logger.warning("%s", error)
+        self._server.changed(document.uri)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
-        self._server.requests.cancel(normalise(params.text_document.uri))
         self._server.documents.close(params.text_document.uri)
+        self._server.suggester.changed(params.text_document.uri, None)
         self._server.file_changed(params.text_document.uri)
 
     def structure_message(self, data: dict[str, Any]) -> Any:

@@ -19,21 +19,29 @@ class Requests:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-        self._current: dict[str, _Request[Any]] = {}
+        self._current: dict[str, Request[Any]] = {}
+
+    def start(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> "Request[T]":
+        """Have `work` done, instead of what has the same key, once the worker thread comes to it.
+
+        The budget in milliseconds starts then.
+        """
+        self.cancel(key)
+        request = self._current[key] = Request(budget_ms, work)
+        request.answer.add_done_callback(lambda answer: self._forget(key, request))
+        request.begin(self._worker)
+        return request
 
     async def run(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> T | None:
         """What `work` returns, or None as soon as `cancel` or a newer request with the same key wants it no more.
 
-        The budget in milliseconds starts when the worker thread comes to it. Raises what `work` raises but `Cancelled`.
+        Raises what `work` raises but `Cancelled`.
         """
-        self.cancel(key)
-        request = self._current[key] = _Request(budget_ms, work)
+        request = self.start(key, budget_ms, work)
         try:
-            return await request.on(self._worker)
+            return await request.answer
         finally:
             request.cancel()
-            if self._current.get(key) is request:
-                del self._current[key]
 
     @property
     def idle(self) -> bool:
@@ -43,7 +51,7 @@ class Requests:
     def cancel(self, key: str) -> None:
         """Answer the request with this key with None now, and stop its work."""
         if key in self._current:
-            self._current.pop(key).cancel()
+            self._current[key].cancel()
 
     def stop(self) -> None:
         """Cancel every request and take no more."""
@@ -55,30 +63,33 @@ class Requests:
         """Wait until the worker has noticed `stop`."""
         self._worker.shutdown(wait=True)
 
+    def _forget(self, key: str, request: "Request[Any]") -> None:
+        if self._current.get(key) is request:
+            del self._current[key]
 
-class _Request(Generic[T]):
+
+class Request(Generic[T]):
     """One piece of work and the future that its answer, or the lack of one, settles."""
 
     def __init__(self, budget_ms: float, work: Callable[[Deadline], T]) -> None:
+        self.answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        """None if the work was cancelled before it ended."""
         self._budget_ms = budget_ms
         self._work = work
-        self._answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._deadline: Deadline | None = None
         self._cancelled = False
 
-    async def on(self, worker: ThreadPoolExecutor) -> T | None:
+    def begin(self, worker: ThreadPoolExecutor) -> None:
         job = asyncio.get_running_loop().run_in_executor(worker, self._run)
         job.add_done_callback(self._settle)
-        answer = await self._answer
-        # Work may have ended just before it was cancelled: its answer is stale all the same.
-        return None if self._cancelled else answer
 
     def cancel(self) -> None:
+        """Settle the answer with None, unless it is known, and stop the work."""
         self._cancelled = True
         if self._deadline is not None:
             self._deadline.cancel()
-        if not self._answer.done():
-            self._answer.set_result(None)
+        if not self.answer.done():
+            self.answer.set_result(None)
 
     def _run(self) -> T | None:
         # `cancel` sets its flag before it looks for the deadline, this the other way round: one always sees the other.
@@ -94,9 +105,9 @@ class _Request(Generic[T]):
         if job.cancelled():
             return  # by `stop`, which has answered already
         error = job.exception()
-        if self._answer.done():
+        if self.answer.done():
             return
         if error is None:
-            self._answer.set_result(job.result())
+            self.answer.set_result(job.result())
         else:
-            self._answer.set_exception(error)
+            self.answer.set_exception(error)

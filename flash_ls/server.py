@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 import uuid
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lsprotocol import types
@@ -30,12 +29,14 @@ from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
 from flash_ls.protocol import FlashProtocol, lenient_converter, place
 from flash_ls.requests import Requests
+from flash_ls.suggester import Answer, Suggester
 from flash_ls.suggestion import extension, label, whole_word
-from flash_ls.uri import file_name, normalise, path_of
+from flash_ls.uri import file_name, path_of
 
 if TYPE_CHECKING:
-    from flash_ls.completer import Completer, Completion
-    from flash_ls.engine.decode import GenerationStats
+    from collections.abc import Callable
+
+    from flash_ls.completer import Completion
 
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 """Where a client without inline completion asks for its menu, besides the start of a word."""
@@ -44,10 +45,10 @@ LOADED = ("enabled", "model", "precision", "threads", "cache_mb")
 """Settings that take a new completer."""
 INDEXED = ("enabled", "exclude", "context_tokens")
 """Settings that take a new index."""
-WARM = "(read ahead)"
-"""The key of work that no request asked for."""
 WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
 """Files that the client shall tell us of when they change on the disk."""
+DID_MOVE_CURSOR = "flashLs/didMoveCursor"
+"""Our own notification, of a text document and a position, for clients that can send it."""
 MOST_ITEMS = 3
 """Completions for somebody who asks for them."""
 PAUSE_S = 0.3
@@ -64,9 +65,9 @@ class FlashServer(LanguageServer):
         self.config = Config()
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
         self.requests = Requests()
+        self.suggester = Suggester(self.requests)
         self._initial_config = self.config
         self._loading = Loading(load)
-        self._completer: Completer | None = None
         self._roots: list[str] = []
         self._project: Project | None = None
         self._context: Context | None = None
@@ -112,13 +113,13 @@ class FlashServer(LanguageServer):
 
     async def load_completer(self) -> None:
         """Load the model of the present configuration, instead of any other that is loaded or loading."""
-        self._completer = None
+        self.suggester.completer = None
         self._loading.cancel()
         if not self.config.enabled:
             return
         bar = ProgressBar(self)
         try:
-            self._completer = await self._loading.run(self.config, bar.show)
+            self.suggester.completer = await self._loading.run(self.config, bar.show)
             self._adopt(self.config)
             logger.info("load reason=ready model=%s", self.config.model)
         except Cancelled:
@@ -142,44 +143,49 @@ class FlashServer(LanguageServer):
             return None
 
     async def complete(self, snapshot: Snapshot, asked: int) -> list[Completion]:
-        """What to show at the cursor: as many as were `asked` for, or if none was, one sure completion or nothing.
-
-        Replaces the request of the same document that runs or waits.
-        """
-        if self._completer is None:
-            return []
-        self.requests.cancel(WARM)
-        began, reason, found = time.monotonic(), "cancelled", None
-        key, work = normalise(snapshot.uri), partial(self._completer.answer, snapshot, asked)
+        """What to show at the cursor: as many as were `asked` for, or if none was, one sure completion or nothing."""
+        began, answer = time.monotonic(), Answer([], "cancelled")
         try:
-            found = await self.requests.run(key, self.config.budget_ms, work)
-            reason = found[0].reason if found else "superseded"
+            answer = await self.suggester.suggest(snapshot, asked)
         except FlashLsError as error:
-            reason = "error"
+            answer = Answer([], "error")
             self.tell(types.MessageType.Error, str(error))
         finally:
-            _log_request(snapshot, reason, began, found[0].stats if found else None)
-        return [completion for completion in found or [] if completion.text]
+            _log_request(snapshot, answer, began)
+        return [completion for completion in answer.completions if completion.text]
 
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
-        self.requests.cancel(WARM)
-        self.requests.cancel(normalise(uri))
+        self.suggester.changed(uri, self._at_edit(uri))
+        self._wait_for_pause(lambda: self._paused(uri))
+
+    def moved(self, uri: str, position: types.Position) -> None:
+        """Read a document ahead where its user may type next."""
+        self._wait_for_pause(lambda: self._warm(self.snapshot(uri, position)))
+
+    def _wait_for_pause(self, do: Callable[[], None]) -> None:
         if self._pause is not None:
             self._pause.cancel()
-        self._pause = asyncio.get_running_loop().call_later(PAUSE_S, self._paused, uri)
+        self._pause = asyncio.get_running_loop().call_later(PAUSE_S, do)
 
     def _paused(self, uri: str) -> None:
         with contextlib.suppress(DocumentError):  # closed meanwhile
             self.file_changed(uri, self.documents.get(uri).text)
-        if self._completer is not None and self.requests.idle and not self._shut_down:
-            self._warming = asyncio.ensure_future(self._warm(self._completer, uri))
+        self._warm(self._at_edit(uri))
 
-    async def _warm(self, completer: Completer, uri: str) -> None:
-        """Work that nobody waits for: any request cancels it, and keeps what it has read."""
-        with contextlib.suppress(FlashLsError):  # closed meanwhile; or what a request would tell as well
-            if snapshot := self.documents.get(uri).snapshot_at_edit():
-                await self.requests.run(WARM, self.config.budget_ms, partial(completer.warm, snapshot))
+    def _at_edit(self, uri: str) -> Snapshot | None:
+        """The document where it was edited last, if it is open."""
+        with contextlib.suppress(DocumentError):
+            return self.documents.get(uri).snapshot_at_edit()
+        return None
+
+    def _warm(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None and not self._shut_down:
+            self._warming = asyncio.ensure_future(self._read_ahead(snapshot))
+
+    async def _read_ahead(self, snapshot: Snapshot) -> None:
+        with contextlib.suppress(FlashLsError):  # a request would tell it as well
+            await self.suggester.warm(snapshot)
 
     def tell(self, kind: types.MessageType, sentence: str) -> None:
         """Log a sentence, and show it to the user who has not seen it yet."""
@@ -227,9 +233,11 @@ class FlashServer(LanguageServer):
     def _adopt(self, config: Config) -> None:
         self.config = config
         self.documents.limit(config.max_file_bytes)
-        if self._completer is not None:
-            self._completer.config = config
-            self._completer.context = self._context
+        self.suggester.forget()
+        self.suggester.budget_ms = config.budget_ms
+        if self.suggester.completer is not None:
+            self.suggester.completer.config = config
+            self.suggester.completer.context = self._context
 
     def _join(self) -> None:
         self.requests.join()
@@ -256,6 +264,11 @@ async def initialized(server: FlashServer, params: types.InitializedParams) -> N
 def did_change_watched_files(server: FlashServer, params: types.DidChangeWatchedFilesParams) -> None:
     for change in params.changes:
         server.file_changed(change.uri)
+
+
+def did_move_cursor(server: FlashServer, params: Any) -> None:
+    """Our own notification: the cursor is somewhere else, not by typing."""
+    server.moved(params.textDocument.uri, types.Position(params.position.line, params.position.character))
 
 
 def did_change_workspace_folders(server: FlashServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -316,6 +329,7 @@ def create_server(load: Loader) -> FlashServer:
     server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(did_change_watched_files)
     server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_workspace_folders)
     server.feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
+    server.feature(DID_MOVE_CURSOR)(did_move_cursor)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     return server
 
@@ -366,13 +380,14 @@ def _menu_item(document: Document, snapshot: Snapshot, completion: Completion) -
     )
 
 
-def _log_request(snapshot: Snapshot, reason: str, began: float, stats: GenerationStats | None) -> None:
+def _log_request(snapshot: Snapshot, answer: Answer, began: float) -> None:
     """One line, with nothing of the user's code in it but the file's name."""
+    stats = answer.completions[0].stats if answer.completions else None
     logger.info(
         "complete file=%s version=%d reason=%s ms=%.0f prompt_tokens=%d cached_tokens=%d",
         file_name(snapshot.uri),
         snapshot.version,
-        reason,
+        answer.reason,
         (time.monotonic() - began) * 1000,
         stats.prompt_tokens if stats else 0,
         stats.cached_tokens if stats else 0,

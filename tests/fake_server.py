@@ -7,9 +7,10 @@
 import re
 import sys
 import time
+from dataclasses import replace
 from typing import cast
 
-from flash_ls.completer import Completer, Completion
+from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
@@ -29,15 +30,26 @@ class FakeCompleter:
         self.config = config
         self.context: Context | None = None
 
-    def answer(self, snapshot: Snapshot, asked: int, deadline: Deadline) -> list[Completion]:
-        line = re.split(r"[\r\n]", snapshot.before)[-1]
+    def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
+        text = self._answer(snapshot, deadline, most)
+        texts = [text, f"{text}2", f"{text}3"] if "SEVERAL" in _line(snapshot) else [text]
+        return [self._completion(text, snapshot) for text in texts[:most]]
+
+    def unasked(self, snapshot: Snapshot, deadline: Deadline, watch: Watch | None = None) -> Completion:
+        return self._completion(self._answer(snapshot, deadline, 0), snapshot)
+
+    def sure(self, completion: Completion) -> Completion:
+        return completion if "UNSURE" not in completion.text else replace(completion, text="", reason="unsure")
+
+    def _answer(self, snapshot: Snapshot, deadline: Deadline, asked: int) -> str:
+        line = _line(snapshot)
         self._misbehave(line, deadline)
-        text = "" if "EMPTY" in line or ("UNSURE" in line and not asked) else self._text(line, snapshot)
         say(f"asked for {asked}")
-        texts = [text, f"{text}2", f"{text}3"] if "SEVERAL" in line and asked else [text]
-        end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in line else 0)
-        stats = GenerationStats(prompt_tokens=7, cached_tokens=3)
-        return [Completion(text, snapshot.cursor, end, "stop", stats) for text in texts[: asked or 1]]
+        return "" if "EMPTY" in line else self._text(line, snapshot)
+
+    def _completion(self, text: str, snapshot: Snapshot) -> Completion:
+        end = snapshot.cursor + (len(snapshot.line_suffix) if "CLOSE" in _line(snapshot) else 0)
+        return Completion(text, snapshot.cursor, end, "stop", GenerationStats(prompt_tokens=7, cached_tokens=3))
 
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         say(f"reads to {snapshot.cursor}")
@@ -65,6 +77,10 @@ class FakeCompleter:
             raise ModelError("The model is broken; run `flash-ls model verify`.")
         if "CRASH" in line:
             raise ZeroDivisionError("a bug")
+
+
+def _line(snapshot: Snapshot) -> str:
+    return re.split(r"[\r\n]", snapshot.before)[-1]
 
 
 def say(what: str) -> None:

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from flash_ls.completer import Completer, Completion, load_completer
+from flash_ls.completer import Completer, Completion, Watch, load_completer
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
@@ -49,6 +49,9 @@ class Desk:
 
     def complete(self) -> Completion:
         return self.completer.complete(self.snapshot, Deadline())
+
+    def unasked(self, watch: Watch | None = None) -> Completion:
+        return self.completer.unasked(self.snapshot, Deadline(), watch)
 
     def accepted(self) -> str:
         completion = self.complete()
@@ -310,7 +313,7 @@ NO_FIT = {
 def test_the_second_best_answer_is_shown_where_the_best_does_not_fit(name: str, tokenizer: Tokenizer) -> None:
     buffer, says, instead = NO_FIT[name]
     desk = Desk(tokenizer, buffer, says, "a.py", replace(CONFIG, min_confidence=0.0), instead)
-    for said in (desk.complete(), desk.completer.answer(desk.snapshot, 0, Deadline())[0]):
+    for said in (desk.complete(), desk.unasked()):
         assert said.text == instead.rstrip()
         assert said.evidence is not None
         assert said.evidence.retried == 1
@@ -319,13 +322,12 @@ def test_the_second_best_answer_is_shown_where_the_best_does_not_fit(name: str, 
 def test_where_nothing_is_likeliest_only_who_asks_gets_the_second_best(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer, "a = 1\n¦\nreturn total\n", "return total\n", "a.py", CONFIG, "b = 2\n")
     assert desk.complete().text == "b = 2"
-    (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
-    assert (said.text, said.reason) == ("", "empty")
+    assert (desk.unasked().text, desk.unasked().reason) == ("", "empty")
 
 
 def test_who_asks_for_several_gets_all_that_is_missing_as_well(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer, "a = ¦\n", "1\nb = 2", "a.py", CONFIG)
-    assert [said.text for said in desk.completer.answer(desk.snapshot, 3, Deadline())] == ["1", "1\nb = 2"]
+    assert [said.text for said in desk.completer.candidates(desk.snapshot, Deadline(), 3)] == ["1", "1\nb = 2"]
     assert desk.complete().text == "1"
 
 
@@ -333,8 +335,7 @@ def test_an_answer_of_more_lines_is_for_who_asks(tokenizer: Tokenizer) -> None:
     for buffer, says in (("x = 1¦\n", "\ny = 2"), ("x = f(¦ / 2)\n", "1,\n      2")):
         desk = Desk(tokenizer, buffer, says, "a.py", CONFIG)
         assert desk.complete().text == says
-        (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
-        assert said.text != says
+        assert desk.unasked().text != says
 
 
 def test_who_does_not_ask_is_shown_only_what_is_likely(tokenizer: Tokenizer) -> None:
@@ -342,13 +343,32 @@ def test_who_does_not_ask_is_shown_only_what_is_likely(tokenizer: Tokenizer) -> 
     sure = desk.complete().probability
     for threshold, text, reason in ((sure - 0.01, "1", "rule"), (sure + 0.01, "", "unsure")):
         desk.completer.config = replace(CONFIG, min_confidence=threshold)
-        (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+        said = desk.completer.sure(desk.unasked())
         assert (said.text, said.reason) == (text, reason)
-        assert [one.text for one in desk.completer.answer(desk.snapshot, 3, Deadline())] == ["1"]
+        assert [one.text for one in desk.completer.candidates(desk.snapshot, Deadline(), 3)] == ["1"]
 
 
 def test_inside_a_word_only_who_asks_is_answered(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer, "x = f¦oo\n", "oo\n", "a.py", CONFIG)
-    (said,) = desk.completer.answer(desk.snapshot, 0, Deadline())
+    said = desk.unasked()
     assert (said.text, said.reason, said.stats) == ("", "inside a word", None)
-    assert desk.completer.answer(desk.snapshot, 1, Deadline())[0].stats is not None
+    assert desk.complete().stats is not None
+
+
+def test_who_waits_long_gets_whole_lines_and_the_answer_is_the_same(tokenizer: Tokenizer) -> None:
+    buffer, says = "def f(n):\n    ¦\n\ndef g():\n    pass\n", "if n:\n        return 1\n    return 2\n\ndef g"
+    whole = Desk(tokenizer, buffer, says, "a.py", CONFIG).unasked()
+    offered: list[Completion] = []
+    found = Desk(tokenizer, buffer, says, "a.py", CONFIG).unasked(Watch(0, offered.append))
+    assert (found.text, found.evidence, found.trace) == (whole.text, whole.evidence, whole.trace)
+    assert [(one.text, one.reason) for one in offered] == [("if n:", "deadline")]
+    patient: list[Completion] = []
+    Desk(tokenizer, buffer, says, "a.py", CONFIG).unasked(Watch(60_000, patient.append))
+    assert not patient
+
+
+def test_the_rest_of_a_completion_is_told_with_its_tokens(tokenizer: Tokenizer) -> None:
+    found = Desk(tokenizer, "if a:\n    ret¦\n", "urn größe\n", "a.py", CONFIG).complete()
+    assert [end for end, _ in found.trace][-3:] == [len("urn größ"), len("urn größe"), len("urn größe\n")]
+    rest = found.rest(4, 14, 0)
+    assert (rest.text, rest.start, rest.end) == ("größe", 14, 14)

@@ -223,9 +223,9 @@ def test_a_document_that_changes_needs_no_old_answer(client: LspProcess, how: st
 
 
 def test_a_change_leaves_other_documents_alone(client: LspProcess) -> None:
-    call = running(client, opened(client, "STUBBORN"), "STUBBORN")
+    call = running(client, opened(client, "1 STUBBORN"), "STUBBORN")
     client.change(opened(client, ""), 2, [{"text": "x"}])
-    assert client.wait(call) == item("STUBBORN|", 0, 8, 8)
+    assert client.wait(call) == item("1 STUBBORN|", 0, 10, 10)
 
 
 def test_the_client_cancels(client: LspProcess) -> None:
@@ -440,7 +440,7 @@ def test_a_broken_pipe_ends_the_server() -> None:
 
 def asked(client: LspProcess, text: str) -> str:
     """What the project says about a text, as the fake completer was told it."""
-    found: str = client.inline(opened(client, f"{text} PROJECT"), 0, 99)[0]["insertText"]
+    found: str = client.inline(opened(client, f"{text} {next(NUMBERS)} PROJECT"), 0, 99)[0]["insertText"]
     return found
 
 

@@ -31,7 +31,8 @@ class Keystroke:
 
     @property
     def cached_share(self) -> float:
-        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+        """Of the prompt; all of it if the model was not asked."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 1.0
 
 
 class Typist:

@@ -79,6 +79,8 @@ class Generation:
 
     tokens: list[int]
     text: str
+    ends: list[int]
+    """How much of `text` each token and those before it spell, in characters."""
     log_probabilities: list[float]
     runners_up: list[Step]
     """The second best at each step that was not forced, the last one included: where other answers branch off."""
@@ -95,6 +97,7 @@ class _Output:
     stream: TextStream = field(init=False)
     pending: bytes = field(init=False)
     tokens: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     runners_up: list[Step] = field(default_factory=list)
     finish: Finish | None = None
@@ -118,7 +121,9 @@ class _Output:
         self.tokens.append(token)
         self.log_probabilities.append(log_probability)
         self.pending = self.pending[len(self.tokenizer.token_bytes(token)) :]
-        if self.params.complete(self.stream.push(token)):
+        text = self.stream.push(token)
+        self.ends.append(len(text))
+        if self.params.complete(text):
             self.finish = "rule"
         elif len(self.tokens) >= self.params.max_tokens:
             self.finish = "limit"
@@ -127,7 +132,7 @@ class _Output:
         """The outcome, once there is a `finish`."""
         assert self.finish is not None
         text = self.stream.text
-        return Generation(self.tokens, text, self.log_probabilities, self.runners_up, self.finish, stats)
+        return Generation(self.tokens, text, self.ends, self.log_probabilities, self.runners_up, self.finish, stats)
 
 
 class _Choice(NamedTuple):

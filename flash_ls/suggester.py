@@ -1,0 +1,207 @@
+"""From what somebody types to what is suggested: out of what is known already, of work under way, or by new work.
+
+Each request of a document supersedes the one before. The model's work does not end with the request that began it: as
+long as what is typed agrees with what has been decoded, the next requests wait for the same answer, and get the rest
+of it. So nothing is decoded twice for somebody who types along, and an answer is always one for the text as it is.
+
+Everything here runs in the event loop. Knows nothing of the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flash_ls.completer import Completion, Watch
+from flash_ls.completion_cache import CompletionCache
+from flash_ls.deadline import Deadline
+from flash_ls.document import Snapshot
+from flash_ls.requests import Requests
+from flash_ls.uri import normalise
+
+if TYPE_CHECKING:
+    from flash_ls.completer import Completer
+
+WARM = "(read ahead)"
+"""The key of work that no request asked for."""
+FIRST_LINES_MS = 180
+"""From then on somebody who types gets the whole lines that there are, and the others with a later key."""
+ORPHAN_S = 0.5
+"""How much longer work goes on that no request waits for."""
+
+
+class Answer(NamedTuple):
+    """What to show, if anything, and where it comes from or why there is nothing."""
+
+    completions: list[Completion]
+    """Those with a text come first; one without may say what it cost to find none."""
+    reason: str
+
+
+SUPERSEDED = Answer([], "superseded")
+
+
+class Work:
+    """An answer on its way, begun for one snapshot."""
+
+    def __init__(self, completer: Completer, snapshot: Snapshot, asked: int) -> None:
+        self.snapshot = snapshot
+        self.first: asyncio.Future[list[Completion] | None] = asyncio.get_running_loop().create_future()
+        """The answer, or only its whole lines if it takes long; None if the work was cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._completer = completer
+        self._asked = asked
+        self._watch = Watch(FIRST_LINES_MS, self._offer)
+
+    def run(self, deadline: Deadline) -> list[Completion]:
+        """In the engine's thread."""
+        if self._asked:
+            return self._completer.candidates(self.snapshot, deadline, self._asked)
+        return [self._completer.unasked(self.snapshot, deadline, self._watch)]
+
+    def settle(self, answer: list[Completion] | None) -> None:
+        if not self.first.done():
+            self.first.set_result(answer)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything is decoded: before that, to begin again costs nothing."""
+        return bool(self._watch.text)
+
+    def may_serve(self, now: Snapshot) -> bool:
+        """Whether what was typed since it began agrees with what it has decoded."""
+        then, said = self.snapshot, self._watch.text
+        typed = now.text[then.cursor : now.cursor]
+        return (
+            self.has_begun
+            and now.cursor >= then.cursor
+            and now.text.startswith(then.before)
+            and (said.startswith(typed) or typed.startswith(said))
+            and now.after[len(now.line_suffix) :] == then.after[len(then.line_suffix) :]
+        )
+
+    def _offer(self, lines: Completion) -> None:
+        """Called in the engine's thread."""
+        if self._completer.sure(lines).text:
+            self._loop.call_soon_threadsafe(self.settle, [lines])
+
+
+class Suggester:
+    """What becomes of the requests of all documents."""
+
+    def __init__(self, requests: Requests) -> None:
+        self.completer: Completer | None = None
+        self.budget_ms: float = 0
+        self._requests = requests
+        self._known = CompletionCache()
+        self._work: dict[str, Work] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    async def suggest(self, snapshot: Snapshot, asked: int) -> Answer:
+        """As many completions as were `asked` for, or if none was, one that is likely enough not to disturb.
+
+        Raises what the completer raises but `Cancelled`.
+        """
+        if self.completer is None:
+            return Answer([], "loading")
+        key = normalise(snapshot.uri)
+        self._requests.cancel(WARM)
+        self._supersede(key)
+        superseded = self._waiting[key] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._answer(self.completer, snapshot, asked, superseded)
+        finally:
+            if self._waiting.get(key) is superseded:
+                del self._waiting[key]
+
+    def changed(self, uri: str, now: Snapshot | None) -> None:
+        """Answer who waits, for a text that is none any more, and stop the work unless it may serve the new one too."""
+        key = normalise(uri)
+        self._requests.cancel(WARM)
+        self._supersede(key)
+        work = self._work.get(key)
+        if work and not (now and work.may_serve(now)):
+            self._requests.cancel(key)
+
+    def forget(self) -> None:
+        """Drop what is known: it was made by another model, or with other settings."""
+        self._known.clear()
+
+    async def warm(self, snapshot: Snapshot) -> None:
+        """Read the text at a cursor ahead. Any request stops this, and keeps what was read. Raises `ModelError`."""
+        if self.completer is not None and self._requests.idle:
+            await self._requests.run(WARM, self.budget_ms, partial(self.completer.warm, snapshot))
+
+    async def _answer(
+        self, completer: Completer, snapshot: Snapshot, asked: int, superseded: asyncio.Future[None]
+    ) -> Answer:
+        if not asked and (known := self._known.find(snapshot)):
+            return _judged(completer, known, "typed through")
+        key = normalise(snapshot.uri)
+        work = self._work.get(key)
+        if work and not asked and work.may_serve(snapshot):
+            found = await self._first(key, work, superseded)
+            if found is None or superseded.done():
+                return SUPERSEDED
+            if known := self._known.find(snapshot):
+                return _judged(completer, replace(known, stats=found[0].stats), "joined")
+        work = self._begin(completer, key, snapshot, asked)
+        found = await self._first(key, work, superseded)
+        if found is None or superseded.done():
+            return SUPERSEDED
+        return Answer(found, found[0].reason) if asked else _judged(completer, found[0], found[0].reason)
+
+    async def _first(self, key: str, work: Work, superseded: asyncio.Future[None]) -> list[Completion] | None:
+        """What the work says first; None if there is a later request before that."""
+        either: list[asyncio.Future[Any]] = [work.first, superseded]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._abandon(key, work)
+            raise
+        return work.first.result() if work.first.done() else None
+
+    def _begin(self, completer: Completer, key: str, snapshot: Snapshot, asked: int) -> Work:
+        work = Work(completer, snapshot, asked)
+        answer = self._requests.start(key, self.budget_ms, work.run).answer
+        self._work[key] = work
+        work.first.add_done_callback(partial(self._learn, snapshot))
+        answer.add_done_callback(partial(self._ended, key, work))
+        return work
+
+    def _ended(self, key: str, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
+        if self._work.get(key) is work:
+            del self._work[key]
+        if work.first.done():
+            self._learn(work.snapshot, answer)
+        elif error := answer.exception():
+            work.first.set_exception(error)
+        else:
+            work.settle(answer.result())
+
+    def _learn(self, snapshot: Snapshot, answer: asyncio.Future[list[Completion] | None]) -> None:
+        for completion in () if answer.exception() else reversed(answer.result() or ()):
+            self._known.add(snapshot, completion)
+
+    def _supersede(self, key: str) -> None:
+        if key in self._waiting:
+            self._waiting.pop(key).set_result(None)
+
+    def _abandon(self, key: str, work: Work) -> None:
+        """Stop work whose request was cancelled, unless the next one comes soon and can use what it has."""
+        if work.has_begun:
+            asyncio.get_running_loop().call_later(ORPHAN_S, self._stop_orphan, key, work)
+        else:
+            self._requests.cancel(key)
+
+    def _stop_orphan(self, key: str, work: Work) -> None:
+        if self._work.get(key) is work and key not in self._waiting:
+            self._requests.cancel(key)
+
+
+def _judged(completer: Completer, completion: Completion, source: str) -> Answer:
+    """A completion if it is sure enough for somebody who did not ask."""
+    sure = completer.sure(completion)
+    return Answer([sure], source if sure.text else sure.reason)
