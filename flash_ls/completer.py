@@ -23,7 +23,6 @@ from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.index import WORD
 from flash_ls.place import Fitted, Place
-from flash_ls.postprocess import CutRule
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 from flash_ls.tuning import load_model
@@ -34,6 +33,11 @@ FEW_TRIES = 2
 """The same for a block, which takes longer, and for a suggestion nobody asked for."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
+DOUBT = 0.5
+"""In nats: an answer nobody asked for ends where it becomes so much less likely than it has to be to be shown.
+
+Of 751 such answers that were shown in the end, 2 had been less likely (models/LOG.md).
+"""
 ENDED = ("stop", "rule")
 """How an answer finishes that is whole."""
 
@@ -147,8 +151,9 @@ class Completer:
         if silence := _silence(place, self.config):
             return [_nothing(place.snapshot, silence)]
         prompt, watch = self._prompt(place), watch or Watch()
-        params = replace(self._params(prompt, place), complete=partial(_enough, place, watch))
-        branches = Branches(self._engine, prompt.token_ids, params)
+        params = self._params(prompt, place, insist)
+        first = replace(params, complete=partial(_enough, place, watch))
+        branches = Branches(self._engine, prompt.token_ids, first)
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
         stats: GenerationStats | None = None
@@ -156,10 +161,13 @@ class Completer:
             answer = branches.next(deadline)
             if answer is None:
                 break
-            answer = self._offered(prompt, place, answer, watch, deadline)
+            if answer.finish == "rule" and not place.rule.complete(answer.text):
+                self._offer(place, answer, watch)
+                answer = self._longer(prompt, params, answer, deadline)
+            answer = answer.whole_lines() if answer.finish == "unsure" else answer
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
             if fitted.fault not in ("", "done") and insist and place.may_go_on(answer.text):
-                said = self._longer(prompt, place, answer, place.whole, deadline)
+                said = self._longer(prompt, replace(params, complete=place.whole.complete), answer, deadline)
                 fitted = place.fit(said.text, said.finish in ENDED, place.whole)
             stats = stats.then(said.stats) if stats else said.stats
             completion = self._completion(place, replace(said, stats=stats), fitted, rejected)
@@ -169,28 +177,21 @@ class Completer:
                 found.setdefault(fitted.text, completion)
             if fitted.fault == "done" or (fitted.fault == "empty" and not insist):
                 break
-            if len(found) == most or said.finish == "deadline":
+            if len(found) == most or said.finish in ("deadline", "unsure"):
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
 
-    def _offered(
-        self, prompt: Prompt, place: Place, answer: Generation, watch: Watch, deadline: Deadline
-    ) -> Generation:
-        """The answer up to its end, if it was cut short for those who wait; they get the lines that it has."""
-        if answer.finish != "rule" or place.rule.complete(answer.text):
-            return answer
+    def _offer(self, place: Place, answer: Generation, watch: Watch) -> None:
+        """Let those who wait have the whole lines of an answer that was cut short."""
         fitted = place.fit(answer.text, False)
         if not fitted.fault:
             watch.offer(self._completion(place, replace(answer, finish="deadline"), fitted, []))
-        return self._longer(prompt, place, answer, place.rule, deadline)
 
-    def _longer(
-        self, prompt: Prompt, place: Place, answer: Generation, rule: CutRule, deadline: Deadline
-    ) -> Generation:
-        """An answer that was cut short, up to where another rule or the model ends it."""
+    def _longer(self, prompt: Prompt, params: GenerationParams, answer: Generation, deadline: Deadline) -> Generation:
+        """An answer that was cut short, up to where `params` end it."""
         steps = zip(answer.tokens, answer.log_probabilities, strict=True)
-        params = replace(self._params(prompt, place), complete=rule.complete, forced=tuple(starmap(Step, steps)))
+        params = replace(params, forced=tuple(starmap(Step, steps)))
         longer = self._engine.generate(prompt.token_ids, params, deadline)
         runners_up = [*answer.runners_up, *longer.runners_up]
         return replace(longer, runners_up=runners_up, stats=answer.stats.then(longer.stats))
@@ -243,10 +244,12 @@ class Completer:
             new = [word for word in new if not self.context.knows(word)]
         return len(new) / max(1, len(words))
 
-    def _params(self, prompt: Prompt, place: Place) -> GenerationParams:
+    def _params(self, prompt: Prompt, place: Place, insist: bool) -> GenerationParams:
+        least = -math.inf if insist or not self.config.min_confidence else math.log(self.config.min_confidence) - DOUBT
         line, block = self.config.max_line_tokens, self.config.max_block_tokens
         most = min(block, line + MOST_BODY_TOKENS) if place.asks_for_a_line else block
-        return GenerationParams(most + prompt.healed_tokens, self._stop_ids, prompt.healed, place.rule.complete)
+        limit = most + prompt.healed_tokens
+        return GenerationParams(limit, self._stop_ids, prompt.healed, place.rule.complete, least_likelihood=least)
 
 
 def load_completer(folder: Path, config: Config) -> Completer:

@@ -372,3 +372,17 @@ def test_the_rest_of_a_completion_is_told_with_its_tokens(tokenizer: Tokenizer) 
     assert [end for end, _ in found.trace][-3:] == [len("urn größ"), len("urn größe"), len("urn größe\n")]
     rest = found.rest(4, 14, 0)
     assert (rest.text, rest.start, rest.end) == ("größe", 14, 14)
+
+
+def test_an_unlikely_answer_is_given_up_unless_somebody_asks(tokenizer: Tokenizer) -> None:
+    """The toy model's letters are likely to 0.97 each, so long texts are not; their first lines may be."""
+    says = "a = 1\n    return 2 * (n + 1)\n"
+    desk = Desk(tokenizer, "def f(n):\n    ¦\n", says, "a.py", replace(CONFIG, min_confidence=0.9))
+    assert desk.complete().text == says.rstrip()
+    found = desk.unasked()
+    assert (found.text, found.reason) == ("a = 1", "unsure")
+    assert found.evidence is not None
+    assert found.trace[-1][0] == len("a = 1\n")
+    assert found.evidence.total == pytest.approx(sum(likelihood for _, likelihood in found.trace))
+    desk.completer.config = replace(CONFIG, min_confidence=0.0)
+    assert desk.unasked().text == says.rstrip()

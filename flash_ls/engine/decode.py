@@ -4,9 +4,11 @@ Each round feeds what the cache lacks plus the drafts, in one pass, and commits 
 chosen itself and one token more (arXiv 2211.17192). Token ids in, text out: nothing here knows documents.
 """
 
+import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from flash_ls.engine.tokenizer import TextStream, Tokenizer
 PREFILL_CHUNK = 64
 """Tokens per prefill pass: the longest a cancel waits where a pass cannot be interrupted, at no loss of speed."""
 
-Finish = Literal["stop", "rule", "limit", "deadline"]
+Finish = Literal["stop", "rule", "limit", "deadline", "unsure"]
 
 
 class Step(NamedTuple):
@@ -43,6 +45,8 @@ class GenerationParams:
     """Stop rule on the text so far, without the healed text."""
     forced: tuple[Step, ...] = ()
     """How the answer has to begin, healed text included: to ask for another answer than the greedy one."""
+    least_likelihood: float = -math.inf
+    """In nats: an answer whose tokens together are less likely ends where it becomes so."""
 
 
 @dataclass(slots=True)
@@ -87,6 +91,15 @@ class Generation:
     finish: Finish
     stats: GenerationStats
 
+    def whole_lines(self) -> "Generation":
+        """Without the last line, of an answer that ended in the middle of it."""
+        text = self.text[: self.text.rfind("\n") + 1]
+        kept = bisect_right(self.ends, len(text)) if text else 0
+        return replace(self, text=text, **{name: getattr(self, name)[:kept] for name in _PER_TOKEN})
+
+
+_PER_TOKEN = ("tokens", "ends", "log_probabilities", "runners_up")
+
 
 @dataclass(slots=True)
 class _Output:
@@ -125,6 +138,8 @@ class _Output:
         self.ends.append(len(text))
         if self.params.complete(text):
             self.finish = "rule"
+        elif sum(self.log_probabilities) < self.params.least_likelihood:
+            self.finish = "unsure"
         elif len(self.tokens) >= self.params.max_tokens:
             self.finish = "limit"
 
