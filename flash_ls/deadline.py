@@ -22,6 +22,7 @@ class Deadline:
         self._end = time.monotonic() + budget_ms / 1000
         self._lock = threading.Lock()
         self._cancelled = False
+        self._released = False
         self._interrupts: list[Callable[[], None]] = []
 
     @property
@@ -45,8 +46,18 @@ class Deadline:
         for interrupt in interrupts:
             interrupt()
 
+    def release(self) -> None:
+        """Want no answer any more, but let what is being read for it be read: the next request can use it."""
+        self._released = True
+
     def check(self) -> None:
-        """Raise `Cancelled` if the request was cancelled. An expired budget does not raise: partial work is useful."""
+        """Raise `Cancelled` if no answer is wanted. An expired budget does not raise: partial work is useful."""
+        if self._released:
+            raise Cancelled("the request was released")
+        self.check_reading()
+
+    def check_reading(self) -> None:
+        """Raise `Cancelled` if not even what is being read is wanted."""
         if self._cancelled:
             raise Cancelled("the request was cancelled")
 
@@ -56,7 +67,7 @@ class Deadline:
         with self._lock:
             self._interrupts.append(interrupt)
         try:
-            self.check()
+            self.check_reading()
             yield
         finally:
             with self._lock:

@@ -20,14 +20,18 @@ class Requests:
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self._current: dict[str, Request[Any]] = {}
+        self._released: list[Request[Any]] = []
 
     def start(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> "Request[T]":
         """Have `work` done, instead of what has the same key, once the worker thread comes to it.
 
-        The budget in milliseconds starts then.
+        The budget in milliseconds starts then. Of what was released, only what has the same key may go on before that.
         """
         self.cancel(key)
-        request = self._current[key] = Request(budget_ms, work)
+        for released in self._released:
+            if released.key != key:
+                released.cancel()
+        request = self._current[key] = Request(key, budget_ms, work)
         request.answer.add_done_callback(lambda answer: self._forget(key, request))
         request.begin(self._worker)
         return request
@@ -51,12 +55,18 @@ class Requests:
     def cancel(self, key: str) -> None:
         """Answer the request with this key with None now, and stop its work."""
         if key in self._current:
-            self._current[key].cancel()
+            self._current.pop(key).cancel()
+
+    def release(self, key: str) -> None:
+        """Answer the request with this key with None now, but let its work read on for the next one with the key."""
+        if key in self._current:
+            self._released = [self._current.pop(key)]
+            self._released[0].release()
 
     def stop(self) -> None:
         """Cancel every request and take no more."""
-        for key in list(self._current):
-            self.cancel(key)
+        for request in [*self._current.values(), *self._released]:
+            request.cancel()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def join(self) -> None:
@@ -71,7 +81,8 @@ class Requests:
 class Request(Generic[T]):
     """One piece of work and the future that its answer, or the lack of one, settles."""
 
-    def __init__(self, budget_ms: float, work: Callable[[Deadline], T]) -> None:
+    def __init__(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> None:
+        self.key = key
         self.answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         """None if the work was cancelled before it ended."""
         self._budget_ms = budget_ms
@@ -90,6 +101,15 @@ class Request(Generic[T]):
             self._deadline.cancel()
         if not self.answer.done():
             self.answer.set_result(None)
+
+    def release(self) -> None:
+        """The same, but what is being read is read to its end if the work has begun."""
+        if self._deadline is None:
+            self.cancel()
+        else:
+            self._deadline.release()
+            if not self.answer.done():
+                self.answer.set_result(None)
 
     def _run(self) -> T | None:
         # `cancel` sets its flag before it looks for the deadline, this the other way round: one always sees the other.

@@ -70,17 +70,16 @@ class Work:
         """Whether anything is decoded: before that, to begin again costs nothing."""
         return bool(self._watch.text)
 
+    def leads_to(self, now: Snapshot) -> bool:
+        """Whether nothing was done since it began but typing at its cursor."""
+        then = self.snapshot
+        below = then.after[len(then.line_suffix) :] == now.after[len(now.line_suffix) :]
+        return below and now.cursor >= then.cursor and now.text.startswith(then.before)
+
     def may_serve(self, now: Snapshot) -> bool:
         """Whether what was typed since it began agrees with what it has decoded."""
-        then, said = self.snapshot, self._watch.text
-        typed = now.text[then.cursor : now.cursor]
-        return (
-            self.has_begun
-            and now.cursor >= then.cursor
-            and now.text.startswith(then.before)
-            and (said.startswith(typed) or typed.startswith(said))
-            and now.after[len(now.line_suffix) :] == then.after[len(then.line_suffix) :]
-        )
+        said, typed = self._watch.text, now.text[self.snapshot.cursor : now.cursor]
+        return self.has_begun and (said.startswith(typed) or typed.startswith(said)) and self.leads_to(now)
 
     def _offer(self, lines: Completion) -> None:
         """Called in the engine's thread."""
@@ -122,7 +121,9 @@ class Suggester:
         self._requests.cancel(WARM)
         self._supersede(key)
         work = self._work.get(key)
-        if work and not (now and work.may_serve(now)):
+        if work and now and not work.has_begun and work.leads_to(now):
+            self._requests.release(key)
+        elif work and not (now and work.may_serve(now)):
             self._requests.cancel(key)
 
     def forget(self) -> None:
@@ -194,7 +195,7 @@ class Suggester:
         if work.has_begun:
             asyncio.get_running_loop().call_later(ORPHAN_S, self._stop_orphan, key, work)
         else:
-            self._requests.cancel(key)
+            self._requests.release(key)
 
     def _stop_orphan(self, key: str, work: Work) -> None:
         if self._work.get(key) is work and key not in self._waiting:

@@ -93,3 +93,29 @@ async def test_errors_reach_the_caller_unless_nobody_waits(requests: Requests) -
     await asyncio.sleep(0)
     requests.cancel("a")
     assert await task is None
+
+
+@pytest.mark.parametrize(("key", "stopped"), [("a", False), ("b", True)])
+async def test_released_work_reads_on_only_for_its_own_key(requests: Requests, key: str, stopped: bool) -> None:
+    """It answers at once; the next request with the key waits for it, one with another key stops it."""
+    began, read, told = threading.Event(), threading.Event(), threading.Event()
+
+    def reading(deadline: Deadline) -> bool:
+        began.set()
+        try:
+            while not told.wait(0.001):
+                deadline.check_reading()
+        finally:
+            read.set()
+        deadline.check()
+        return True
+
+    first = requests.start("a", 1000, reading)
+    assert await asyncio.to_thread(began.wait, 5)
+    requests.release("a")
+    assert await first.answer is None
+    second = requests.start(key, 1000, lambda deadline: "after" if read.is_set() else "before")
+    await asyncio.sleep(0.02)
+    assert second.answer.done() == stopped
+    told.set()
+    assert await second.answer == "after"

@@ -41,6 +41,9 @@ class Decoder:
         self.hold = threading.Event()
         self.hold.set()
         self.fails = False
+        self.reads = 0
+        """Passes over the prompt before the first letter."""
+        self.read = 0
         self.lines_after = -1
         """Offers what it has after so many letters."""
 
@@ -48,6 +51,10 @@ class Decoder:
         self.begun += 1
         if self.fails:
             raise ModelError("broken")
+        for _ in range(self.reads):
+            deadline.check_reading()
+            time.sleep(0.002)
+            self.read += 1
         text = expected(snapshot)
         for end in range(1, len(text) + 1):
             deadline.check()
@@ -162,6 +169,21 @@ async def test_work_ends_for_who_types_something_else(desk: Desk) -> None:
     desk.decoder.hold.set()
     assert await desk.said() == ""
     assert desk.decoder.begun == 2
+
+
+@pytest.mark.parametrize(("typed", "at", "read"), [("r", 0, 20), ("x", 0, 20), ("x", 3, 0)])
+async def test_the_prompt_is_read_on_while_somebody_types_there(desk: Desk, typed: str, at: int, read: int) -> None:
+    desk.type("abc\n")
+    desk.decoder.reads = 20
+    first = desk.ask()
+    while not desk.decoder.begun:
+        await asyncio.sleep(0.001)
+    cursor = len(desk.text) - at
+    desk.replace(cursor, cursor, typed)
+    assert (await first).reason == "superseded"
+    desk.decoder.reads = 0
+    await desk.said()
+    assert (desk.decoder.read == 20) == (read == 20)
 
 
 async def test_a_cancelled_request_leaves_its_work_to_the_next_one(desk: Desk) -> None:

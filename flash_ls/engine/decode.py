@@ -231,7 +231,10 @@ def generate(
     drafter: Drafter,
     deadline: Deadline,
 ) -> Generation:
-    """Continue `prompt` (at least one token). Raises `Cancelled`; the cache stays right and keeps what was computed."""
+    """Continue `prompt` (at least one token). Raises `Cancelled`; the cache stays right and keeps what was computed.
+
+    If the request is released, that is all of the prompt.
+    """
     output = _Output(tokenizer, params)
     start = time.perf_counter()
     missing = prefill(model, cache, prompt, deadline)
@@ -239,7 +242,7 @@ def generate(
     run = _Run(model, cache, prompt, drafter, deadline, output, stats)
     prefilled = time.perf_counter()
     while output.finish is None:
-        deadline.check()
+        deadline.check() if stats.target_steps else deadline.check_reading()
         if deadline.expired:
             output.finish = "deadline"
             break
@@ -259,7 +262,7 @@ def prefill(model: Model, cache: KVCache, prompt: list[int], deadline: Deadline,
     feed = cache.rewind_to(prompt)
     missing = len(feed)
     while len(feed) > leave and not deadline.expired:
-        deadline.check()
+        deadline.check_reading()
         model.forward(feed[:PREFILL_CHUNK], cache, 0, deadline, precise=True)
         feed = feed[PREFILL_CHUNK:]
     return missing

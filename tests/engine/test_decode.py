@@ -244,6 +244,17 @@ def test_a_cancel_is_noticed_after_a_pass_that_cannot_be_interrupted(
     assert len(unstoppable.widths) == passes
 
 
+@pytest.mark.parametrize("passes", range(1, 7))
+def test_a_released_request_still_reads_its_prompt(model: OnnxModel, tokenizer: Tokenizer, passes: int) -> None:
+    """All four passes of it, and is then as good as cancelled."""
+    deadline, cache, prompt = Deadline(), model.new_cache(), PROMPT * 3
+    watched = WatchedModel(model, after=lambda number: deadline.release() if number == passes else None)
+    with pytest.raises(Cancelled):
+        generate(watched, tokenizer, cache, prompt, GenerationParams(9, NEVER), NoDrafter(), deadline)
+    assert len(watched.widths) == max(4, passes)
+    assert cache.tokens[: len(prompt)] == prompt
+
+
 def test_the_prompt_is_fed_in_chunks(model: OnnxModel, tokenizer: Tokenizer) -> None:
     watched = WatchedModel(model)
     run(watched, tokenizer, GenerationParams(2, NEVER), prompt=PROMPT * 3)
