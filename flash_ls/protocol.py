@@ -71,14 +71,14 @@ class FlashProtocol(LanguageServerProtocol):
 def lenient_converter() -> Converter:
     """pygls' converter, but it reads what clients send against the letter of the specification."""
     converter: Converter = default_converter()  # type: ignore[no-untyped-call]
-    converter.register_structure_hook(types.Position, lambda data, _: _read_position(data))
+    converter.register_structure_hook(types.Position, lambda data, _: read_position(data))
     converter.register_structure_hook(types.Range, lambda data, _: _read_range(data))
     converter.register_structure_hook(types.InlineCompletionParams, lambda data, _: _read_inline_params(data))
     return converter
 
 
-def _read_position(data: Mapping[str, Any]) -> types.Position:
-    """A number outside the protocol's uinteger becomes the nearest inside."""
+def read_position(data: Mapping[str, Any]) -> types.Position:
+    """A number outside the protocol's uinteger becomes the nearest inside. Raises `KeyError` and `ValueError`."""
     line, character = (min(max(int(data[key]), 0), LARGEST_UINTEGER) for key in ("line", "character"))
     return types.Position(line, character)
 
@@ -86,7 +86,7 @@ def _read_position(data: Mapping[str, Any]) -> types.Position:
 def _read_range(data: Any) -> types.Range:
     """Either `{start, end}` or, as VS Code writes its own ranges, `[start, end]`."""
     start, end = data if isinstance(data, list) else (data["start"], data["end"])
-    return types.Range(_read_position(start), _read_position(end))
+    return types.Range(read_position(start), read_position(end))
 
 
 def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams:
@@ -98,7 +98,7 @@ def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams
     selected = types.SelectedCompletionInfo(_read_range(info["range"]), info["text"]) if info else None
     document = types.TextDocumentIdentifier(data["textDocument"]["uri"])
     return types.InlineCompletionParams(
-        types.InlineCompletionContext(kind, selected), document, _read_position(data["position"])
+        types.InlineCompletionContext(kind, selected), document, read_position(data["position"])
     )
 
 

@@ -27,7 +27,7 @@ from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
 from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
-from flash_ls.protocol import FlashProtocol, lenient_converter, place
+from flash_ls.protocol import FlashProtocol, lenient_converter, place, read_position
 from flash_ls.requests import Requests
 from flash_ls.suggester import Answer, Suggester
 from flash_ls.suggestion import extension, label, whole_word
@@ -53,6 +53,8 @@ MOST_ITEMS = 3
 """Completions for somebody who asks for them."""
 PAUSE_S = 0.3
 """Longer than between two keys of somebody who types."""
+REST_S = 0.1
+"""Longer than between two steps of a cursor that is on its way."""
 
 logger = logging.getLogger(__name__)
 
@@ -157,16 +159,17 @@ class FlashServer(LanguageServer):
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
         self.suggester.changed(uri, self._at_edit(uri))
-        self._wait_for_pause(lambda: self._paused(uri))
+        self._wait(PAUSE_S, lambda: self._paused(uri))
 
     def moved(self, uri: str, position: types.Position) -> None:
         """Read a document ahead where its user may type next."""
-        self._wait_for_pause(lambda: self._warm(self.snapshot(uri, position)))
+        self._wait(REST_S, lambda: self._warm(self.snapshot(uri, position)))
 
-    def _wait_for_pause(self, do: Callable[[], None]) -> None:
+    def _wait(self, pause_s: float, do: Callable[[], None]) -> None:
+        """Do something unless there is something else to wait for before that."""
         if self._pause is not None:
             self._pause.cancel()
-        self._pause = asyncio.get_running_loop().call_later(PAUSE_S, do)
+        self._pause = asyncio.get_running_loop().call_later(pause_s, do)
 
     def _paused(self, uri: str) -> None:
         with contextlib.suppress(DocumentError):  # closed meanwhile
@@ -267,8 +270,9 @@ def did_change_watched_files(server: FlashServer, params: types.DidChangeWatched
 
 
 def did_move_cursor(server: FlashServer, params: Any) -> None:
-    """Our own notification: the cursor is somewhere else, not by typing."""
-    server.moved(params.textDocument.uri, types.Position(params.position.line, params.position.character))
+    """Our own notification: the cursor is somewhere else, not by typing. One that cannot be read is of no use."""
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        server.moved(params.textDocument.uri, read_position(params.position._asdict()))
 
 
 def did_change_workspace_folders(server: FlashServer, params: types.DidChangeWorkspaceFoldersParams) -> None:

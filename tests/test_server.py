@@ -489,3 +489,17 @@ def test_a_project_that_is_not_wanted_is_not_known(options: dict[str, Any], defa
         assert asked(client, "discount") == "nothing"
         client.notify("workspace/didChangeConfiguration", {"settings": {"flashLs": dict.fromkeys(options, default)}})
         until(lambda: asked(client, "discount") == "price.py=discount = 1")
+
+
+def test_where_the_cursor_rests_is_read_ahead(client: LspProcess) -> None:
+    uri, told = opened(client, "first\nsecond\n"), shown(client)
+    for nonsense in (
+        {},
+        None,
+        {"textDocument": {"uri": uri}},
+        {"textDocument": {"uri": uri}, "position": {"line": "x"}},
+    ):
+        client.notify("flashLs/didMoveCursor", nonsense)
+    client.notify("flashLs/didMoveCursor", {"textDocument": {"uri": uri}, "position": {"line": 1, "character": 3}})
+    await_log(client, "fake: reads to 9")
+    assert shown(client) == told
