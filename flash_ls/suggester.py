@@ -18,14 +18,16 @@ from flash_ls.completer import Completion, Watch
 from flash_ls.completion_cache import CompletionCache
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
+from flash_ls.indentation import indentation_below
 from flash_ls.requests import Requests
 from flash_ls.uri import normalise
 
 if TYPE_CHECKING:
     from flash_ls.completer import Completer
 
-WARM = "(read ahead)"
-"""The key of work that no request asked for."""
+AHEAD = "(ahead)"
+"""The key of work that no request asked for: any that needs the model ends it."""
+LOOKS_AHEAD = True
 FIRST_LINES_MS = 180
 """From then on somebody who types gets the whole lines that there are, and the others with a later key."""
 ORPHAN_S = 0.5
@@ -93,10 +95,13 @@ class Suggester:
     def __init__(self, requests: Requests) -> None:
         self.completer: Completer | None = None
         self.budget_ms: float = 0
+        self.looks_ahead = LOOKS_AHEAD
         self._requests = requests
         self._known = CompletionCache()
         self._work: dict[str, Work] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._below = ""
+        """The text for which an answer is being made ahead, if any."""
 
     async def suggest(self, snapshot: Snapshot, asked: int) -> Answer:
         """As many completions as were `asked` for, or if none was, one that is likely enough not to disturb.
@@ -106,11 +111,13 @@ class Suggester:
         if self.completer is None:
             return Answer([], "loading")
         key = normalise(snapshot.uri)
-        self._requests.cancel(WARM)
         self._supersede(key)
         superseded = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            return await self._answer(self.completer, snapshot, asked, superseded)
+            answer = await self._answer(self.completer, snapshot, asked, superseded)
+            if answer.completions and answer.completions[0].text and not asked:
+                self._look_ahead(self.completer, snapshot, answer.completions[0])
+            return answer
         finally:
             if self._waiting.get(key) is superseded:
                 del self._waiting[key]
@@ -118,7 +125,6 @@ class Suggester:
     def changed(self, uri: str, now: Snapshot | None) -> None:
         """Answer who waits, for a text that is none any more, and stop the work unless it may serve the new one too."""
         key = normalise(uri)
-        self._requests.cancel(WARM)
         self._supersede(key)
         work = self._work.get(key)
         if work and now and not work.has_begun and work.leads_to(now):
@@ -133,7 +139,7 @@ class Suggester:
     async def warm(self, snapshot: Snapshot) -> None:
         """Read the text at a cursor ahead. Any request stops this, and keeps what was read. Raises `ModelError`."""
         if self.completer is not None and self._requests.idle:
-            await self._requests.run(WARM, self.budget_ms, partial(self.completer.warm, snapshot))
+            await self._requests.run(AHEAD, self.budget_ms, partial(self.completer.warm, snapshot))
 
     async def _answer(
         self, completer: Completer, snapshot: Snapshot, asked: int, superseded: asyncio.Future[None]
@@ -154,6 +160,19 @@ class Suggester:
             return SUPERSEDED
         return Answer(found, found[0].reason) if asked else _judged(completer, found[0], found[0].reason)
 
+    def _look_ahead(self, completer: Completer, snapshot: Snapshot, completion: Completion) -> None:
+        """Have an answer ready for the line below what is shown, for who takes it and goes on there."""
+        below = _line_below(snapshot, completion) if self.looks_ahead else None
+        if below and below.text != self._below and self._known.find(below) is None:
+            self._below = below.text
+            answer = self._requests.start(AHEAD, self.budget_ms, partial(completer.unasked, below)).answer
+            answer.add_done_callback(partial(self._looked, below))
+
+    def _looked(self, below: Snapshot, answer: asyncio.Future[Completion | None]) -> None:
+        self._below = ""
+        if answer.exception() is None and (completion := answer.result()):
+            self._known.add(below, completion)
+
     async def _first(self, key: str, work: Work, superseded: asyncio.Future[None]) -> list[Completion] | None:
         """What the work says first; None if there is a later request before that."""
         either: list[asyncio.Future[Any]] = [work.first, superseded]
@@ -165,6 +184,7 @@ class Suggester:
         return work.first.result() if work.first.done() else None
 
     def _begin(self, completer: Completer, key: str, snapshot: Snapshot, asked: int) -> Work:
+        self._requests.cancel(AHEAD)
         work = Work(completer, snapshot, asked)
         answer = self._requests.start(key, self.budget_ms, work.run).answer
         self._work[key] = work
@@ -206,3 +226,12 @@ def _judged(completer: Completer, completion: Completion, source: str) -> Answer
     """A completion if it is sure enough for somebody who did not ask."""
     sure = completer.sure(completion)
     return Answer([sure], source if sure.text else sure.reason)
+
+
+def _line_below(snapshot: Snapshot, completion: Completion) -> Snapshot | None:
+    """The document when a completion that ends its line has been taken, and Enter been pressed."""
+    taken = snapshot.replaced(completion.start, completion.end, completion.text)
+    if not completion.is_whole or taken.line_suffix.strip():
+        return None
+    line_end = "\r\n" if "\r\n" in taken.text else "\n"
+    return taken.replaced(taken.cursor, taken.cursor, line_end + indentation_below(taken.before))

@@ -13,9 +13,10 @@ import pytest
 
 from flash_ls import suggester as timing
 from flash_ls.completer import Completer, Completion, Watch
+from flash_ls.confidence import Evidence
 from flash_ls.deadline import Deadline
 from flash_ls.document import DocumentStore, Snapshot
-from flash_ls.errors import ModelError
+from flash_ls.errors import Cancelled, ModelError
 from flash_ls.requests import Requests
 from flash_ls.suggester import Answer, Suggester
 
@@ -37,6 +38,7 @@ class Decoder:
     def __init__(self) -> None:
         self.letter_s = 0.0
         self.begun = 0
+        self.cancelled = 0
         self.warmed: list[int] = []
         self.hold = threading.Event()
         self.hold.set()
@@ -57,7 +59,7 @@ class Decoder:
             self.read += 1
         text = expected(snapshot)
         for end in range(1, len(text) + 1):
-            deadline.check()
+            self._check(deadline)
             time.sleep(self.letter_s)
             if watch:
                 watch.is_due(text[:end])
@@ -65,6 +67,13 @@ class Decoder:
                 watch.offer(self._completion(snapshot, text[:end], "deadline"))
             self.hold.wait(5)
         return self._completion(snapshot, text)
+
+    def _check(self, deadline: Deadline) -> None:
+        try:
+            deadline.check()
+        except Cancelled:
+            self.cancelled += 1
+            raise
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
         self.begun += 1
@@ -77,7 +86,9 @@ class Decoder:
         self.warmed.append(snapshot.cursor)
 
     def _completion(self, snapshot: Snapshot, text: str, reason: str = "rule") -> Completion:
-        return Completion(text, snapshot.cursor, snapshot.cursor, reason if text else "empty")
+        return Completion(
+            text, snapshot.cursor, snapshot.cursor, reason if text else "empty", None, Evidence(ended=1.0)
+        )
 
 
 class Desk:
@@ -89,6 +100,7 @@ class Desk:
         self.suggester = Suggester(self.requests)
         self.suggester.completer = cast(Completer, self.decoder)
         self.suggester.budget_ms = 10_000
+        self.suggester.looks_ahead = False
         self.documents = DocumentStore("utf-32", 1_000_000)
         self.documents.open(URI, "python", 1, text)
 
@@ -276,6 +288,7 @@ async def test_no_answer_is_for_an_old_text(desk: Desk) -> None:
             assert text == expected(snapshot)
             shown.append(text)
 
+    desk.suggester.looks_ahead = True
     cursor, tasks = 0, []
     for step in range(STEPS):
         word = expected(desk.snapshot(cursor))
@@ -299,3 +312,25 @@ async def test_no_answer_is_for_an_old_text(desk: Desk) -> None:
     assert not [error for error in outcomes if isinstance(error, Exception)]
     assert len(shown) > STEPS // 10
     assert re.search("total", "".join(shown))
+
+
+async def test_the_line_below_is_ready_for_who_takes_what_is_shown(desk: Desk) -> None:
+    desk.suggester.looks_ahead = True
+    assert await desk.said() == "return total"
+    while not desk.requests.idle:
+        await asyncio.sleep(0.001)
+    desk.type("return total")
+    desk.type("\n")
+    answer = await desk.ask()
+    assert (_text(answer), answer.reason) == (WORDS[2], "typed through")
+
+
+async def test_who_asks_elsewhere_does_not_wait_for_what_is_made_ahead(desk: Desk) -> None:
+    desk.suggester.looks_ahead = True
+    assert await desk.said() == "return total"
+    desk.decoder.letter_s = 0.005
+    while desk.decoder.begun < 2:
+        await asyncio.sleep(0.001)
+    desk.replace(0, 0, "abc\n")
+    await desk.said()
+    assert desk.decoder.cancelled == 1
