@@ -33,10 +33,10 @@ FEW_TRIES = 2
 """The same for a block, which takes longer, and for a suggestion nobody asked for."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
-DOUBT = 0.5
+DOUBT = 1.1
 """In nats: an answer nobody asked for ends where it becomes so much less likely than it has to be to be shown.
 
-Of 751 such answers that were shown in the end, 2 had been less likely (models/LOG.md).
+Of 1,227 such answers that were shown in the end, 2 had been less likely, both wrong (models/LOG.md).
 """
 ENDED = ("stop", "rule")
 """How an answer finishes that is whole."""
