@@ -376,7 +376,7 @@ def test_the_rest_of_a_completion_is_told_with_its_tokens(tokenizer: Tokenizer) 
 
 def test_an_unlikely_answer_is_given_up_unless_somebody_asks(tokenizer: Tokenizer) -> None:
     """The toy model's letters are likely to 0.97 each, so long texts are not; their first lines may be."""
-    says = "a = 1\n    return 2 * (n + 1)\n"
+    says = "a = 1\n    return 2 * (n + 1) * (n + 2) * (n + 3) * (n + 4)\n"
     desk = Desk(tokenizer, "def f(n):\n    ¦\n", says, "a.py", replace(CONFIG, min_confidence=0.9))
     assert desk.complete().text == says.rstrip()
     found = desk.unasked()
