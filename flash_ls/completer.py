@@ -31,6 +31,8 @@ MOST_TRIES = 6
 """Answers decoded for one suggestion, where the likelier ones do not fit."""
 FEW_TRIES = 2
 """The same for a block, which takes longer, and for a suggestion nobody asked for."""
+COLD_TOKENS = 200
+"""Of the project, not in the cache yet: so many are read before anything is shown to somebody who types."""
 MOST_BODY_TOKENS = 64
 """Of a block that a line opens, besides those of the line."""
 DOUBT = 1.1
@@ -150,7 +152,7 @@ class Completer:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
         if silence := _silence(place, self.config):
             return [_nothing(place.snapshot, silence)]
-        prompt, watch = self._prompt(place), watch or Watch()
+        prompt, watch = self._prompt(place, hurry=not insist), watch or Watch()
         params = self._params(prompt, place, insist)
         first = replace(params, complete=partial(_enough, place, watch))
         branches = Branches(self._engine, prompt.token_ids, first)
@@ -202,12 +204,22 @@ class Completer:
         if not _silence(place, self.config):
             self._engine.warm(self._prompt(place, leisure=True).token_ids, deadline)
 
-    def _prompt(self, place: Place, leisure: bool = False) -> Prompt:
-        config, snapshot, choice = self.config, place.snapshot, None
-        if self.context is not None and config.context_tokens:
-            visible = partial(visible_span, snapshot.before, self._engine.tokenizer, config)
-            choice = self.context.choose(snapshot, visible, leisure)
-        return build_prompt(snapshot.before, place.after, self._form, self._engine.tokenizer, config, choice)
+    def _prompt(self, place: Place, leisure: bool = False, hurry: bool = False) -> Prompt:
+        """`hurry`: without the project where that would have to be read first; a pause will read it."""
+        config, snapshot = self.config, place.snapshot
+        build = partial(build_prompt, snapshot.before, place.after, self._form, self._engine.tokenizer, config)
+        if self.context is None or not config.context_tokens:
+            return build()
+        visible = partial(visible_span, snapshot.before, self._engine.tokenizer, config)
+        prompt = build(self.context.choose(snapshot, visible, leisure))
+        missing = self._engine.missing(prompt.token_ids)
+        if (
+            hurry
+            and missing > COLD_TOKENS
+            and missing - self._engine.missing((bare := build()).token_ids) > COLD_TOKENS
+        ):
+            return bare
+        return prompt
 
     def _completion(self, place: Place, answer: Generation, fitted: Fitted, rejected: list[Completion]) -> Completion:
         snapshot = place.snapshot

@@ -19,6 +19,7 @@ from flash_ls.completion_cache import CompletionCache
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.indentation import indentation_below
+from flash_ls.pace import Pace
 from flash_ls.requests import Requests
 from flash_ls.uri import normalise
 
@@ -30,6 +31,8 @@ AHEAD = "(ahead)"
 LOOKS_AHEAD = True
 FIRST_LINES_MS = 180
 """From then on somebody who types gets the whole lines that there are, and the others with a later key."""
+FORGETS = 8
+"""One part in so many of what is known of the model's speed is the last answer's."""
 ORPHAN_S = 0.5
 """How much longer work goes on that no request waits for."""
 
@@ -50,6 +53,7 @@ class Work:
 
     def __init__(self, completer: Completer, snapshot: Snapshot, asked: int) -> None:
         self.snapshot = snapshot
+        self.began = asyncio.get_running_loop().time()
         self.first: asyncio.Future[list[Completion] | None] = asyncio.get_running_loop().create_future()
         """The answer, or only its whole lines if it takes long; None if the work was cancelled."""
         self._loop = asyncio.get_running_loop()
@@ -100,6 +104,9 @@ class Suggester:
         self._known = CompletionCache()
         self._work: dict[str, Work] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._pace = Pace()
+        self._takes_s = 0.0
+        """How long the model takes, of late."""
         self._below = ""
         """The text for which an answer is being made ahead, if any."""
 
@@ -125,6 +132,7 @@ class Suggester:
     def changed(self, uri: str, now: Snapshot | None) -> None:
         """Answer who waits, for a text that is none any more, and stop the work unless it may serve the new one too."""
         key = normalise(uri)
+        self._pace.key(asyncio.get_running_loop().time())
         self._supersede(key)
         work = self._work.get(key)
         if work and now and not work.has_begun and work.leads_to(now):
@@ -154,11 +162,19 @@ class Suggester:
                 return SUPERSEDED
             if known := self._known.find(snapshot):
                 return _judged(completer, replace(known, stats=found[0].stats), "joined")
+        if not asked and await self._is_overtaken(superseded):
+            return SUPERSEDED
         work = self._begin(completer, key, snapshot, asked)
         found = await self._first(key, work, superseded)
         if found is None or superseded.done():
             return SUPERSEDED
         return Answer(found, found[0].reason) if asked else _judged(completer, found[0], found[0].reason)
+
+    async def _is_overtaken(self, superseded: asyncio.Future[None]) -> bool:
+        """Wait for the next key if it is due before an answer could be of use; whether it came."""
+        if hold_s := self._pace.hold_s(self._takes_s, asyncio.get_running_loop().time()):
+            await asyncio.wait([superseded], timeout=hold_s)
+        return superseded.done()
 
     def _look_ahead(self, completer: Completer, snapshot: Snapshot, completion: Completion) -> None:
         """Have an answer ready for the line below what is shown, for who takes it and goes on there."""
@@ -195,6 +211,8 @@ class Suggester:
     def _ended(self, key: str, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
         if self._work.get(key) is work:
             del self._work[key]
+        if not answer.exception() and answer.result():
+            self._takes_s += (asyncio.get_running_loop().time() - work.began - self._takes_s) / FORGETS
         if work.first.done():
             self._learn(work.snapshot, answer)
         elif error := answer.exception():

@@ -227,6 +227,23 @@ def test_excerpts_take_no_more_than_their_tokens(tokenizer: Tokenizer) -> None:
     assert [text.count("price") for text in texts] == [0, 3, 6]
 
 
+def test_who_types_does_not_wait_until_the_project_is_read(tokenizer: Tokenizer) -> None:
+    """It is told of a project that a pause has read, or that is short, or when somebody asks."""
+    long = {"/shop/p.py": "def price(item): " + "1 + " * 70 + "1"}
+    for files, leisure, first in ((long, False, False), (long, True, True), ({"/shop/p.py": "price(1)"}, False, True)):
+        desk = Desk(tokenizer, "price(item) + ¦\nnext()\n", "x\n", "shop/main.py", CONFIG)
+        shop = Folder(files)
+        desk.completer.context = Context(shop, shop.index)
+        if leisure:
+            desk.completer.warm(desk.snapshot, Deadline())
+        assert desk.unasked().text == "x"
+        assert desk.model.prompt_text.startswith("shop\np.py\n") == first
+        desk.complete()
+        assert desk.model.prompt_text.startswith("shop\np.py\n")
+        desk.unasked()
+        assert desk.model.prompt_text.startswith("shop\np.py\n")
+
+
 def test_no_line_of_the_buffer_is_told_twice(tokenizer: Tokenizer) -> None:
     lines = [f"price({number})" for number in range(100, 300)]
     for cursor in (1, 100, 199):

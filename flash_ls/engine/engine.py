@@ -36,6 +36,10 @@ class Engine:
         """Bring `prompt` into the cache for a request that may come. Raises `Cancelled`; what was done is kept."""
         prefill(self._model, self._slot_for(prompt, len(prompt)), prompt, deadline, leave=1)
 
+    def missing(self, prompt: list[int]) -> int:
+        """How many tokens of `prompt` no slot holds."""
+        return len(prompt) - max((common_prefix(slot.tokens, prompt) for slot in self._slots), default=0)
+
     def _slot_for(self, prompt: list[int], rows: int) -> KVCache:
         """The slot that shares most with the prompt, if that is most of either, else another; it may fill `rows`."""
         best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt), default=None)
