@@ -58,6 +58,8 @@ class Completion:
     evidence: Evidence | None = None
     trace: Trace = ()
     """Where in `text` each of its tokens ends, and how likely the token was."""
+    given_up: bool = False
+    """Whether `text` is only what had been decoded when it became too unlikely: nothing to show."""
 
     @property
     def probability(self) -> float:
@@ -126,9 +128,13 @@ class Completer:
 
     def sure(self, completion: Completion) -> Completion:
         """The completion if it is likely enough not to disturb, else none."""
-        if not completion.text or completion.probability >= self.config.min_confidence:
+        if not completion.text or (completion.probability >= self.config.min_confidence and not completion.given_up):
             return completion
         return replace(completion, text="", end=completion.start, reason="unsure")
+
+    def settles(self, rest: Completion) -> bool:
+        """Whether what is left of a known completion is all there is to say: one given up may be likely by now."""
+        return not rest.given_up or (rest.evidence is not None and rest.evidence.total < self._least_likelihood)
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
         """At least one and at most `most` different completions, the best first; the only one may be empty.
@@ -166,7 +172,9 @@ class Completer:
             if answer.finish == "rule" and not place.rule.complete(answer.text):
                 self._offer(place, answer, watch)
                 answer = self._longer(prompt, params, answer, deadline)
-            answer = answer.whole_lines() if answer.finish == "unsure" else answer
+            if answer.finish == "unsure":
+                found = found or ({} if rejected else {"": self._sure_part(place, answer)})
+                break
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
             if fitted.fault not in ("", "done") and insist and place.may_go_on(answer.text):
                 said = self._longer(prompt, replace(params, complete=place.whole.complete), answer, deadline)
@@ -179,10 +187,19 @@ class Completer:
                 found.setdefault(fitted.text, completion)
             if fitted.fault == "done" or (fitted.fault == "empty" and not insist):
                 break
-            if len(found) == most or said.finish in ("deadline", "unsure"):
+            if len(found) == most or said.finish == "deadline":
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
         return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
+
+    def _sure_part(self, place: Place, answer: Generation) -> Completion:
+        """The whole lines of an answer that was given up, else what there is, which is not to be shown."""
+        lines = answer.whole_lines()
+        fitted = place.fit(lines.text, False)
+        if not fitted.fault:
+            return self._completion(place, lines, fitted, [])
+        completion = self._completion(place, answer, Fitted(answer.text, 0, "unsure"), [])
+        return replace(completion, given_up=True)
 
     def _offer(self, place: Place, answer: Generation, watch: Watch) -> None:
         """Let those who wait have the whole lines of an answer that was cut short."""
@@ -256,8 +273,13 @@ class Completer:
             new = [word for word in new if not self.context.knows(word)]
         return len(new) / max(1, len(words))
 
+    @property
+    def _least_likelihood(self) -> float:
+        """Of an answer nobody asked for; below it, it is given up."""
+        return math.log(self.config.min_confidence) - DOUBT if self.config.min_confidence else -math.inf
+
     def _params(self, prompt: Prompt, place: Place, insist: bool) -> GenerationParams:
-        least = -math.inf if insist or not self.config.min_confidence else math.log(self.config.min_confidence) - DOUBT
+        least = -math.inf if insist else self._least_likelihood
         line, block = self.config.max_line_tokens, self.config.max_block_tokens
         most = min(block, line + MOST_BODY_TOKENS) if place.asks_for_a_line else block
         limit = most + prompt.healed_tokens

@@ -32,4 +32,4 @@ class Pace:
         if not self._in_burst or len(self._intervals) < ENOUGH:
             return 0.0
         usual = median(self._intervals)
-        return max(0.0, self._last + PATIENCE * usual - now) if takes_s > usual * PATIENCE else 0.0
+        return max(0.0, self._last + PATIENCE * usual - now) if takes_s > usual else 0.0

@@ -152,7 +152,7 @@ class Suggester:
     async def _answer(
         self, completer: Completer, snapshot: Snapshot, asked: int, superseded: asyncio.Future[None]
     ) -> Answer:
-        if not asked and (known := self._known.find(snapshot)):
+        if not asked and (known := self._settled(completer, snapshot)):
             return _judged(completer, known, "typed through")
         key = normalise(snapshot.uri)
         work = self._work.get(key)
@@ -160,7 +160,7 @@ class Suggester:
             found = await self._first(key, work, superseded)
             if found is None or superseded.done():
                 return SUPERSEDED
-            if known := self._known.find(snapshot):
+            if known := self._settled(completer, snapshot):
                 return _judged(completer, replace(known, stats=found[0].stats), "joined")
         if not asked and await self._is_overtaken(superseded):
             return SUPERSEDED
@@ -188,6 +188,10 @@ class Suggester:
         self._below = ""
         if answer.exception() is None and (completion := answer.result()):
             self._known.add(below, completion)
+
+    def _settled(self, completer: Completer, snapshot: Snapshot) -> Completion | None:
+        known = self._known.find(snapshot)
+        return known if known and completer.settles(known) else None
 
     async def _first(self, key: str, work: Work, superseded: asyncio.Future[None]) -> list[Completion] | None:
         """What the work says first; None if there is a later request before that."""

@@ -403,3 +403,15 @@ def test_an_unlikely_answer_is_given_up_unless_somebody_asks(tokenizer: Tokenize
     assert found.evidence.total == pytest.approx(sum(likelihood for _, likelihood in found.trace))
     desk.completer.config = replace(CONFIG, min_confidence=0.0)
     assert desk.unasked().text == says.rstrip()
+
+
+def test_what_is_given_up_is_known_to_be_unsure_until_its_unlikely_tokens_are_typed(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "a = ¦\n", "f(" + "1 + " * 20 + "1)\n", "a.py", replace(CONFIG, min_confidence=0.9))
+    found = desk.unasked()
+    assert found.given_up
+    assert desk.completer.sure(found).text == ""
+    assert desk.completer.sure(found).reason == "unsure"
+    settled = [desk.completer.settles(found.rest(typed, 4 + typed, 0)) for typed in range(len(found.text))]
+    assert settled == sorted(settled, reverse=True)
+    assert settled[0]
+    assert not settled[-1]

@@ -22,7 +22,7 @@ def test_slow_work_waits_for_the_next_key_of_a_burst() -> None:
 
 
 def test_work_that_is_done_before_the_next_key_does_not_wait() -> None:
-    assert typing(0.1).hold_s(PATIENCE * 0.1 - 0.01, 100) == 0
+    assert typing(0.1).hold_s(0.09, 100) == 0
 
 
 def test_after_a_pause_or_a_few_keys_nothing_waits() -> None:

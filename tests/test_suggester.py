@@ -82,6 +82,9 @@ class Decoder:
     def sure(self, completion: Completion) -> Completion:
         return replace(completion, text="", reason="unsure") if "print" in completion.text else completion
 
+    def settles(self, rest: Completion) -> bool:
+        return not rest.given_up or rest.text != "total"
+
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         self.warmed.append(snapshot.cursor)
 
@@ -130,6 +133,10 @@ class Desk:
 
 def _text(answer: Answer) -> str:
     return answer.completions[0].text if answer.completions else ""
+
+
+async def _one(desk: Desk) -> Completion:
+    return (await desk.ask()).completions[0]
 
 
 async def until_begun(desk: Desk) -> None:
@@ -246,6 +253,16 @@ async def test_what_is_not_sure_is_not_shown_but_known(desk: Desk) -> None:
     desk.type("print(")
     assert await desk.said() == "name)"
     assert desk.decoder.begun == 1
+
+
+async def test_what_was_given_up_is_taken_up_where_it_is_likely(desk: Desk) -> None:
+    given_up = replace(await _one(desk), given_up=True)
+    desk.suggester.forget()
+    desk.suggester._known.add(desk.snapshot(), given_up)
+    for typed, begun in (("return", 1), (" ", 2)):
+        desk.type(typed)
+        await desk.said()
+        assert desk.decoder.begun == begun
 
 
 async def test_errors_reach_who_asks_once(desk: Desk) -> None:
