@@ -116,8 +116,8 @@ class Ablated(Completer):
             return super().candidates(snapshot, deadline, most)
         return self._candidates(self._step.place(snapshot), deadline, most, insist=True)
 
-    def _prompt(self, place: Place, leisure: bool = False) -> Prompt:
-        prompt = super()._prompt(place, leisure)
+    def _prompt(self, place: Place, leisure: bool = False, hurry: bool = False) -> Prompt:
+        prompt = super()._prompt(place, leisure, hurry)
         if self._step.heals:
             return prompt
         word = self._engine.tokenizer.encode(prompt.healed.decode("utf-8", "replace"))[0]
