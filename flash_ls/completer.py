@@ -158,9 +158,9 @@ class Completer:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
         if silence := _silence(place, self.config):
             return [_nothing(place.snapshot, silence)]
-        prompt, watch = self._prompt(place, hurry=not insist), watch or Watch()
+        prompt = self._prompt(place, hurry=not insist)
         params = self._params(prompt, place, insist)
-        first = replace(params, complete=partial(_enough, place, watch))
+        first = replace(params, complete=partial(_enough, place, watch)) if watch else params
         branches = Branches(self._engine, prompt.token_ids, first)
         found: dict[str, Completion] = {}
         rejected: list[Completion] = []
@@ -169,7 +169,7 @@ class Completer:
             answer = branches.next(deadline)
             if answer is None:
                 break
-            if answer.finish == "rule" and not place.rule.complete(answer.text):
+            if watch and answer.finish == "rule" and not place.rule.complete(answer.text):
                 self._offer(place, answer, watch)
                 answer = self._longer(prompt, params, answer, deadline)
             if answer.finish == "unsure":
