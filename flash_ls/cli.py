@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import NoReturn, Self
 
 from tqdm import tqdm
 
-from flash_ls import __version__
+from flash_ls import __version__, presence, private_file, status_text
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.completer import Completer, Completion, load_completer
@@ -23,9 +24,12 @@ from flash_ls.errors import DocumentError, FlashLsError
 from flash_ls.project import Project
 from flash_ls.server import serve
 from flash_ls.source_file import snapshot_of_file
+from flash_ls.statistics import PRICE, WATTS, Statistics, total
+from flash_ls.statistics_page import page
 
 DEFAULT_MODEL = Config().model
 BAR = "{desc}: {percentage:3.0f}% |{bar:40}| {elapsed}"
+PAGE = "statistics.html"
 SHOWN_LINES = 6
 """Lines of code shown above and below a completion."""
 
@@ -166,6 +170,47 @@ def doctor(args: argparse.Namespace) -> None:
     sys.exit(1 if report.problems else 0)
 
 
+def status(args: argparse.Namespace) -> None:
+    """`flash-ls status`."""
+    reports = presence.running(presence.folder_in(store.home()))
+    print(json.dumps(reports) if args.json else status_text.text(reports))
+
+
+def stats(args: argparse.Namespace) -> None:
+    """`flash-ls stats`. Raises `FlashLsError`."""
+    if args.delete:
+        delete_statistics()
+        return
+    days = Statistics(store.home()).load()
+    if args.json:
+        print(json.dumps({"total": total(days), "days": days}))
+        return
+    path = args.out or store.home() / PAGE
+    try:
+        private_file.write(path, page(days, args.watts, args.price))
+    except OSError as error:
+        raise FlashLsError(f"{path} cannot be written ({error.strerror}); name another file with --out.") from error
+    print(f"{path}\nOpen this file in a browser.")
+
+
+def delete_statistics() -> None:
+    """The numbers and the page made of them. Raises `FlashLsError`."""
+    home = store.home()
+    try:
+        Statistics(home).delete()
+        (home / PAGE).unlink(missing_ok=True)
+    except (OSError, NotImplementedError) as error:
+        raise FlashLsError(f"The statistics in {home} cannot be deleted ({error}); delete them by hand.") from error
+    print("The statistics are deleted. Set flashLs.statistics to false to have none from now on.")
+
+
+def positive(number: str) -> float:
+    """A number that something may cost."""
+    if not 0 < (value := float(number)) < math.inf:
+        raise ValueError(number)
+    return value
+
+
 MODEL_COMMANDS = {
     "list": (list_models, "the models flash-ls knows"),
     "fetch": (fetch_model, "download the weights into the cache folder"),
@@ -180,7 +225,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
     parser.add_argument("--version", action="version", version=__version__)
-    parser.set_defaults(command=lambda args: serve(load))
+    parser.set_defaults(command=lambda args: serve(load, store.home()))
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
@@ -191,8 +236,24 @@ def arguments() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="what is installed, how fast it is, what is wrong")
     check.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
     check.set_defaults(command=doctor)
+    _add_status_commands(commands)
     _add_model_commands(commands.add_parser("model", help="manage the model"))
     return parser
+
+
+def _add_status_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    now = commands.add_parser("status", help="what the running servers do, and why there is no suggestion")
+    now.add_argument("--json", action="store_true", help="print one JSON array")
+    now.set_defaults(command=status)
+    counted = commands.add_parser("stats", help="a page of what was suggested, and what became of it")
+    which = counted.add_mutually_exclusive_group()
+    which.add_argument("--out", type=Path, metavar="FILE", help="where to write the page (default: the cache folder)")
+    which.add_argument("--json", action="store_true", help="print the numbers as one JSON object instead")
+    which.add_argument("--delete", action="store_true", help="delete the numbers")
+    for name, value, help_text in (("watts", WATTS, "of one busy core"), ("price", PRICE, "EUR for a kWh")):
+        told = f"{help_text} (default: %(default)s)"
+        counted.add_argument(f"--{name}", type=positive, default=value, metavar=name[0].upper(), help=told)
+    counted.set_defaults(command=stats)
 
 
 def _add_model_commands(parser: argparse.ArgumentParser) -> None:

@@ -44,6 +44,8 @@ class Config:
     complete_strings: bool = True
     max_file_bytes: int = 4_000_000
     """Larger files get no completions."""
+    statistics: bool = True
+    """False: nothing is counted, what suggestions become of is not followed, and `min_confidence` does not adapt."""
 
 
 def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[Config, list[str]]:

@@ -6,10 +6,10 @@ differ, so all of that is decided here, once. Knows nothing of the protocol's me
 
 import dataclasses
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Literal
 
 from flash_ls.errors import DocumentError
@@ -20,6 +20,8 @@ Place = tuple[int, int]
 """Line and column as the client counts them: from 0, the column in units of the negotiated encoding."""
 Change = str | tuple[Place, Place, str]
 """A whole new text, or the start and end of what a text replaces (LSP: TextDocumentContentChangeEvent)."""
+Edit = tuple[int, int, str]
+"""What stands between two offsets in code points is replaced by a text; each edit counts from the one before."""
 
 _UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 """The codec of an encoding and the bytes of one of its units."""
@@ -70,7 +72,8 @@ class Document:
     edited: Place | None
     """Where the last edit ended: line, and code points before it in that line."""
     _text: str | None
-    _starts: list[int] | None
+    _starts: list[int]
+    """The offsets of the first lines, as many as are known."""
 
     def __init__(self, uri: str, language_id: str, version: int, text: str, encoding: Encoding, max_bytes: int) -> None:
         self.uri = _clean(uri)
@@ -78,6 +81,7 @@ class Document:
         self.version = version
         self._codec, self._unit = _UNITS[encoding]
         self._max_bytes = max_bytes
+        self._lines, self._text, self._starts = [""], "", [0]
         self.set_text(text)
 
     @property
@@ -86,27 +90,30 @@ class Document:
             self._text = "".join(self._lines)
         return self._text
 
-    def set_text(self, text: str) -> None:
-        """Replace everything. A text larger than the limit is not kept: `too_large` says so."""
-        text = _clean(text)
+    def set_text(self, text: str) -> Edit:
+        """Replace everything; what of it differs. A text larger than the limit is not kept: `too_large` says so."""
+        before, text = self.text, _clean(text)
         self._bytes = _size([text])
         self.too_large = self._bytes > self._max_bytes
         self._lines = [""] if self.too_large else _split(text)
         self.edited = None
-        self._forget()
+        self._forget(0)
+        return _difference(before, self.text)
 
-    def replace(self, start: Place, end: Place, text: str) -> None:
+    def replace(self, start: Place, end: Place, text: str) -> Edit:
         """Replace what stands between two places, in either order. Ignored while the document is too large."""
         if self.too_large:
-            return
+            return 0, 0, ""
         (first, left), (last, right) = sorted((self._resolve(*start), self._resolve(*end)))
-        before = _split(self._lines[first][:left] + _clean(text))
+        edit = self._start(first) + left, self._start(last) + right, _clean(text)
+        before = _split(self._lines[first][:left] + edit[2])
         self.edited = first + len(before) - 1, len(before[-1])
         new = "".join(before) + self._lines[last][right:]
         if new.startswith("\n") and first > 0 and self._lines[first - 1].endswith("\r"):
             first -= 1  # the two characters become one line end
             new = self._lines[first] + new
         self._splice(first, last + 1, new)
+        return edit
 
     def limit(self, max_bytes: int) -> None:
         """Set the largest size kept, in bytes of UTF-8. A text already dropped comes back with its next full text."""
@@ -116,14 +123,14 @@ class Document:
     def offset(self, line: int, column: int) -> int:
         """Code points before a place; a place that does not exist becomes the nearest before it."""
         line, index = self._resolve(line, column)
-        return self._line_starts()[line] + index
+        return self._start(line) + index
 
     def position(self, offset: int) -> Place:
         """The place of an offset in code points, which is clamped to the text."""
-        starts = self._line_starts()
+        self._start(len(self._lines) - 1)
         offset = min(max(offset, 0), len(self.text))
-        line = bisect_right(starts, offset) - 1
-        return line, len(self.text[starts[line] : offset].encode(self._codec)) // self._unit
+        line = bisect_right(self._starts, offset) - 1
+        return line, len(self.text[self._starts[line] : offset].encode(self._codec)) // self._unit
 
     def snapshot(self, line: int, column: int) -> Snapshot:
         """The document now, with the cursor at a place.
@@ -142,7 +149,7 @@ class Document:
         if self.too_large or self.edited is None:
             return None
         line, index = self.edited
-        return Snapshot(self.uri, self.language_id, self.version, self.text, self._line_starts()[line] + index)
+        return Snapshot(self.uri, self.language_id, self.version, self.text, self._start(line) + index)
 
     def _resolve(self, line: int, column: int) -> Place:
         """The line, and the code points before the column in it, of the nearest place there is (LSP: Position)."""
@@ -163,23 +170,26 @@ class Document:
             lines.pop()  # "": the next line is there already
         self._bytes += _size(lines) - _size(self._lines[first:beyond])
         self._lines[first:beyond] = lines
-        self._forget()
+        self._forget(first)
         self._drop_if_too_large()
 
     def _drop_if_too_large(self) -> None:
         if self._bytes > self._max_bytes:
             self._lines, self.too_large = [""], True
-            self._forget()
+            self._forget(0)
 
-    def _forget(self) -> None:
+    def _forget(self, first: int) -> None:
+        """What was derived from the text, which has changed from this line on."""
         self._text = None
-        self._starts = None
+        del self._starts[first + 1 :]
 
-    def _line_starts(self) -> list[int]:
-        """The offset of every line."""
-        if self._starts is None:
-            self._starts = list(accumulate(map(len, self._lines[:-1]), initial=0))
-        return self._starts
+    def _start(self, line: int) -> int:
+        """The offset of a line."""
+        known = len(self._starts)
+        if line >= known:
+            lengths = map(len, self._lines[known - 1 : line])
+            self._starts += islice(accumulate(lengths, initial=self._starts[-1]), 1, None)
+        return self._starts[line]
 
 
 class DocumentStore:
@@ -198,15 +208,16 @@ class DocumentStore:
     def close(self, uri: str) -> None:
         self._documents.pop(normalise(uri), None)
 
-    def change(self, uri: str, version: int, changes: Iterable[Change]) -> None:
+    def __contains__(self, uri: str) -> bool:
+        return normalise(uri) in self._documents
+
+    def change(self, uri: str, version: int, changes: Iterable[Change]) -> list[Edit]:
         """Apply changes in order. Raises `DocumentError` if the document is not open."""
         document = self.get(uri)
         document.version = version
-        for change in changes:
-            if isinstance(change, str):
-                document.set_text(change)
-            else:
-                document.replace(*change)
+        return [
+            document.set_text(change) if isinstance(change, str) else document.replace(*change) for change in changes
+        ]
 
     def get(self, uri: str) -> Document:
         """Raises `DocumentError` if the document is not open."""
@@ -226,6 +237,14 @@ def _split(text: str) -> list[str]:
     """The lines with their ends; the last one has none and may be empty."""
     end = max(text.rfind("\n"), text.rfind("\r")) + 1
     return [*_LINE.findall(text), text[end:]]
+
+
+def _difference(before: str, after: str) -> Edit:
+    """The one edit, as short as it can be, that makes one text of another."""
+    most = min(len(before), len(after))
+    head = bisect_left(range(most), True, key=lambda end: not after.startswith(before[: end + 1]))
+    rest = bisect_left(range(most - head), True, key=lambda length: not after.endswith(before[-length - 1 :]))
+    return head, len(before) - rest, after[head : len(after) - rest]
 
 
 def _size(lines: Iterable[str]) -> int:

@@ -5,7 +5,6 @@ With `server` and `progress_bar`, the only module that knows pygls and lsprotoco
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import LanguageServerProtocol, default_converter, lsp_method
 
+from flash_ls.config import SECTION
 from flash_ls.document import Change, Place
-from flash_ls.errors import DocumentError
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from flash_ls.server import FlashServer
 
 LARGEST_UINTEGER = 2**31 - 1
-
-logger = logging.getLogger(__name__)
 
 
 class FlashProtocol(LanguageServerProtocol):
@@ -34,22 +31,17 @@ class FlashProtocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         document = params.text_document
+        self._server.close(document.uri)
         self._server.documents.open(document.uri, document.language_id, document.version, document.text)
-        self._server.suggester.changed(document.uri, None)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
         document = params.text_document
-        try:
-            self._server.documents.change(document.uri, document.version, map(_change, params.content_changes))
-        except DocumentError as error:
-            logger.warning("%s", error)
-        self._server.changed(document.uri)
+        self._server.edit(document.uri, document.version, map(_change, params.content_changes))
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
-        self._server.documents.close(params.text_document.uri)
-        self._server.suggester.changed(params.text_document.uri, None)
+        self._server.close(params.text_document.uri)
         self._server.file_changed(params.text_document.uri)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
@@ -75,6 +67,13 @@ def lenient_converter() -> Converter:
     converter.register_structure_hook(types.Range, lambda data, _: _read_range(data))
     converter.register_structure_hook(types.InlineCompletionParams, lambda data, _: _read_inline_params(data))
     return converter
+
+
+def wants_status(capabilities: types.ClientCapabilities) -> bool:
+    """Whether the client shows what we say of our state: `experimental.flashLs.status`."""
+    told = capabilities.experimental
+    ours = told.get(SECTION) if isinstance(told, dict) else None
+    return isinstance(ours, dict) and ours.get("status") is True
 
 
 def read_position(data: Mapping[str, Any]) -> types.Position:

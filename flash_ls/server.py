@@ -18,25 +18,31 @@ from pygls.capabilities import get_capability
 from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
 
-from flash_ls import __version__, process
+from flash_ls import __version__, process, status
+from flash_ls.bookkeeping import Bookkeeping
 from flash_ls.config import SECTION, Config, parse, section_of
 from flash_ls.context import Context
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
 from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
+from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
 from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
-from flash_ls.protocol import FlashProtocol, lenient_converter, place, read_position
+from flash_ls.protocol import FlashProtocol, lenient_converter, place, read_position, wants_status
 from flash_ls.requests import Requests
+from flash_ls.status import Said, Status
 from flash_ls.suggester import Answer, Suggester
 from flash_ls.suggestion import extension, label, whole_word
-from flash_ls.uri import file_name, path_of
+from flash_ls.uri import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from flash_ls.completer import Completion
+    from flash_ls.document import Change
+    from flash_ls.journal import Entry
 
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 """Where a client without inline completion asks for its menu, besides the start of a word."""
@@ -49,6 +55,11 @@ WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
 """Files that the client shall tell us of when they change on the disk."""
 DID_MOVE_CURSOR = "flashLs/didMoveCursor"
 """Our own notification, of a text document and a position, for clients that can send it."""
+STATUS = "flashLs/status"
+"""Our own notification, of a state, a reason and a message, for clients that can show it."""
+SHOW_STATUS = "flashLs.status"
+"""Our own command, which tells the same and the last requests."""
+OWN_FAULT = "flash-ls met an error of its own; please report it with its log."
 MOST_ITEMS = 3
 """Completions for somebody who asks for them."""
 PAUSE_S = 0.3
@@ -62,12 +73,14 @@ logger = logging.getLogger(__name__)
 class FlashServer(LanguageServer):
     """The state of one client's session. Everything here runs in the event loop."""
 
-    def __init__(self, load: Loader) -> None:
+    def __init__(self, load: Loader, home: Path) -> None:
         super().__init__("flash-ls", __version__, protocol_cls=FlashProtocol, converter_factory=lenient_converter)
         self.config = Config()
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
         self.requests = Requests()
         self.suggester = Suggester(self.requests)
+        self.status = Status(self._tell_status)
+        self.books = Bookkeeping(home, self._text, self.report, self._adapt)
         self._initial_config = self.config
         self._loading = Loading(load)
         self._roots: list[str] = []
@@ -76,10 +89,13 @@ class FlashServer(LanguageServer):
         self._pause: asyncio.TimerHandle | None = None
         self._warming: asyncio.Future[None] | None = None
         self._told: set[str] = set()
+        self._since = time.time()
+        self._shows_status = False
         self._shut_down = False
 
-    def begin(self, encoding: Encoding, options: object) -> None:
-        """Take the negotiated encoding and the initializationOptions."""
+    def begin(self, encoding: Encoding, options: object, shows_status: bool) -> None:
+        """Take the negotiated encoding, the initializationOptions, and whether the client shows our state."""
+        self._shows_status = shows_status
         self.documents = DocumentStore(encoding, self.config.max_file_bytes)
         self._initial_config = self._parsed(options)
         self._adopt(self._initial_config)
@@ -118,18 +134,50 @@ class FlashServer(LanguageServer):
         self.suggester.completer = None
         self._loading.cancel()
         if not self.config.enabled:
+            self.status.set(status.OFF)
             return
+        self.status.set(status.LOADING)
         bar = ProgressBar(self)
         try:
             self.suggester.completer = await self._loading.run(self.config, bar.show)
             self._adopt(self.config)
+            self.books.loaded()
+            self.status.set(status.READY)
             logger.info("load reason=ready model=%s", self.config.model)
         except Cancelled:
             logger.info("load reason=cancelled")
         except FlashLsError as error:
+            self.status.set(status.failed(str(error)))
             self.tell(types.MessageType.Error, str(error))
+        except Exception:
+            self.status.set(status.failed(OWN_FAULT))
+            raise
         finally:
             bar.end()
+
+    def edit(self, uri: str, version: int, changes: Iterable[Change]) -> None:
+        """Change a document, if it is open."""
+        try:
+            edits = self.documents.change(uri, version, changes)
+            self.books.edited(self.documents.get(uri).uri, edits)
+        except DocumentError as error:
+            logger.warning("%s", error)
+        self.changed(uri)
+
+    def close(self, uri: str) -> None:
+        """Forget a document, if it is open."""
+        if uri in self.documents:
+            self.books.closed(self.documents.get(uri).uri)
+        self.documents.close(uri)
+        self.suggester.changed(uri, None)
+
+    def requested(self, uri: str, position: types.Position) -> Snapshot | None:
+        """The document for which completions are requested, or None, which is noted as well."""
+        snapshot = self.snapshot(uri, position)
+        if snapshot is None:
+            entry = self.books.refused(uri, Reason.TOO_LARGE if uri in self.documents else Reason.NOT_OPEN)
+            self._end(entry, entry.reason)
+        return snapshot
 
     def snapshot(self, uri: str, position: types.Position) -> Snapshot | None:
         """The document now, or None, with the reason in the log, if it is not open or too large."""
@@ -146,15 +194,43 @@ class FlashServer(LanguageServer):
 
     async def complete(self, snapshot: Snapshot, asked: int) -> list[Completion]:
         """What to show at the cursor: as many as were `asked` for, or if none was, one sure completion or nothing."""
-        began, answer = time.monotonic(), Answer([], "cancelled")
-        try:
-            answer = await self.suggester.suggest(snapshot, asked)
-        except FlashLsError as error:
-            answer = Answer([], "error")
-            self.tell(types.MessageType.Error, str(error))
-        finally:
-            _log_request(snapshot, answer, began)
+        began = time.monotonic()
+        found = await self.suggestions(snapshot, asked)
+        if found and not asked:
+            self.books.shown(snapshot, found[0], _ms_since(began))
+        return found
+
+    async def suggestions(self, snapshot: Snapshot, asked: int) -> list[Completion]:
+        """The same, also for a text that the document only may become."""
+        began, answer = time.monotonic(), Answer([], "error")
+        with self.status.thinking():
+            try:
+                answer = await self._answer(snapshot, asked)
+            except asyncio.CancelledError:
+                answer = Answer([], "cancelled")
+                raise
+            except FlashLsError as error:
+                self.tell(types.MessageType.Error, str(error))
+            finally:
+                self._end(self.books.answered(snapshot, answer, _ms_since(began)), answer.reason)
         return [completion for completion in answer.completions if completion.text]
+
+    async def _answer(self, snapshot: Snapshot, asked: int) -> Answer:
+        if self.suggester.completer is None:
+            return Answer([], self.status.now.reason)
+        return await self.suggester.suggest(snapshot, asked)
+
+    def _end(self, entry: Entry, source: str) -> None:
+        """A request has ended."""
+        _log_request(entry, source)
+        if self.suggester.completer is not None:
+            self.status.answered(entry.reason)
+
+    def report(self) -> dict[str, object]:
+        """What this server is, what it does, and how the last requests ended. No code is in it."""
+        said = self.status.now._asdict()
+        facts = {"version": __version__, "model": self.config.model, "precision": self.config.precision}
+        return {**said, **facts, "since": self._since, **self.books.journal.as_dict()}
 
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
@@ -190,6 +266,15 @@ class FlashServer(LanguageServer):
         with contextlib.suppress(FlashLsError):  # a request would tell it as well
             await self.suggester.warm(snapshot)
 
+    def _text(self, uri: str, start: int, end: int) -> str:
+        """A part of a document, if it is open."""
+        return self.documents.get(uri).text[start:end] if uri in self.documents else ""
+
+    def _tell_status(self, said: Said) -> None:
+        self.books.report_soon()
+        if self._shows_status:
+            self.protocol.notify(STATUS, said._asdict())
+
     def tell(self, kind: types.MessageType, sentence: str) -> None:
         """Log a sentence, and show it to the user who has not seen it yet."""
         logger.warning("%s", sentence)
@@ -200,6 +285,7 @@ class FlashServer(LanguageServer):
     def stop(self) -> None:
         """Cancel all work and take no more (LSP: shutdown)."""
         self._shut_down = True
+        self.books.stop()
         self.close_project()
         self._loading.stop()
         self.requests.stop()
@@ -219,7 +305,7 @@ class FlashServer(LanguageServer):
         logger.error("%s: %s", type(error).__name__, error)
         if isinstance(error, JsonRpcInternalError) and source in (FeatureRequestError, FeatureNotificationError):
             logger.error("%s", "".join((error.data or {}).get("traceback", [])))
-            self.tell(types.MessageType.Error, "flash-ls met an error of its own; please report it with its log.")
+            self.tell(types.MessageType.Error, OWN_FAULT)
 
     def _parsed(self, settings: object) -> Config:
         """The settings laid over the initial ones, or those in force, and a message, if one cannot be used."""
@@ -238,18 +324,25 @@ class FlashServer(LanguageServer):
         self.documents.limit(config.max_file_bytes)
         self.suggester.forget()
         self.suggester.budget_ms = config.budget_ms
+        self.books.count(config.statistics)
+        self._adapt()
         if self.suggester.completer is not None:
-            self.suggester.completer.config = config
             self.suggester.completer.context = self._context
 
+    def _adapt(self) -> None:
+        """Have the completer show what this user has use for. The settings themselves stay."""
+        if self.suggester.completer is not None:
+            self.suggester.completer.config = self.books.adapted(self.config)
+
     def _join(self) -> None:
+        self.books.join()
         self.requests.join()
         self._loading.join()
 
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:
     encoding = types.PositionEncodingKind(server.workspace.position_encoding)
-    server.begin(encoding.value, params.initialization_options)
+    server.begin(encoding.value, params.initialization_options, wants_status(params.capabilities))
     if get_capability(params.capabilities, "text_document.inline_completion") is None:
         options = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS)
         server.feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)
@@ -297,7 +390,7 @@ async def inline_completion(
     """Items or null; some clients take an empty list or an error badly (LSP: textDocument/inlineCompletion)."""
     uri, selected = params.text_document.uri, params.context.selected_completion_info
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
-    snapshot = server.snapshot(uri, params.position)
+    snapshot = server.requested(uri, params.position)
     if snapshot is None:
         return None
     document = server.documents.get(uri)
@@ -311,7 +404,7 @@ async def inline_completion(
 
 async def completion(server: FlashServer, params: types.CompletionParams) -> types.CompletionList:
     """The same for a client without inline completion, as one item of its menu (LSP: textDocument/completion)."""
-    snapshot = server.snapshot(params.text_document.uri, params.position)
+    snapshot = server.requested(params.text_document.uri, params.position)
     invoked = params.context is None or params.context.trigger_kind == types.CompletionTriggerKind.Invoked
     found = await server.complete(snapshot, int(invoked)) if snapshot else []
     document = server.documents.get(params.text_document.uri) if found else None
@@ -319,13 +412,18 @@ async def completion(server: FlashServer, params: types.CompletionParams) -> typ
     return types.CompletionList(is_incomplete=True, items=items)
 
 
+def show_status(server: FlashServer, *arguments: object) -> dict[str, object]:
+    """Our own command (LSP: workspace/executeCommand)."""
+    return server.report()
+
+
 def shutdown(server: FlashServer, params: None) -> None:
     server.stop()
 
 
-def create_server(load: Loader) -> FlashServer:
+def create_server(load: Loader, home: Path) -> FlashServer:
     """A server that has not started. `load` is called in a thread of its own once the client is ready."""
-    server = FlashServer(load)
+    server = FlashServer(load, home)
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
@@ -335,14 +433,18 @@ def create_server(load: Loader) -> FlashServer:
     server.feature(types.TEXT_DOCUMENT_DID_SAVE)(did_save)
     server.feature(DID_MOVE_CURSOR)(did_move_cursor)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
+    server.command(SHOW_STATUS)(show_status)
     return server
 
 
-def serve(load: Loader) -> NoReturn:
-    """Serve on stdin and stdout until the client leaves, then end the process: with 0 after `shutdown`, else with 1."""
+def serve(load: Loader, home: Path) -> NoReturn:
+    """Serve on stdin and stdout until the client leaves, then end the process: with 0 after `shutdown`, else with 1.
+
+    `home`: the folder for what is kept of it.
+    """
     process.log_to_stderr()
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, and the user's code with them
-    server = create_server(load)
+    server = create_server(load, home)
     server.start_io(stdout=process.reserve_stdout())
     server.finish()
 
@@ -366,7 +468,7 @@ async def _complete_selected(
     if not start <= snapshot.cursor <= end:
         return None
     accepted = snapshot.replaced(start, end, selected.text)
-    found = await server.complete(accepted, 0)
+    found = await server.suggestions(accepted, 0)
     text = extension(accepted, start, found[0]) if found else None
     return [types.InlineCompletionItem(text, range=selected.range)] if text else None
 
@@ -384,15 +486,18 @@ def _menu_item(document: Document, snapshot: Snapshot, completion: Completion) -
     )
 
 
-def _log_request(snapshot: Snapshot, answer: Answer, began: float) -> None:
+def _log_request(entry: Entry, source: str) -> None:
     """One line, with nothing of the user's code in it but the file's name."""
-    stats = answer.completions[0].stats if answer.completions else None
     logger.info(
         "complete file=%s version=%d reason=%s ms=%.0f prompt_tokens=%d cached_tokens=%d",
-        file_name(snapshot.uri),
-        snapshot.version,
-        answer.reason,
-        (time.monotonic() - began) * 1000,
-        stats.prompt_tokens if stats else 0,
-        stats.cached_tokens if stats else 0,
+        entry.file,
+        entry.version,
+        source,
+        entry.milliseconds,
+        entry.prompt_tokens,
+        entry.cached_tokens,
     )
+
+
+def _ms_since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

@@ -28,7 +28,7 @@ SERVER = [sys.executable, "-m", "flash_ls"]
 LARGEST_FILE = 4_000_000
 PATIENCE_S = 600
 """The first start builds the model."""
-OPTIONS = {"budget_ms": 30_000}
+OPTIONS = {"budget_ms": 30_000, "statistics": False}
 
 
 @dataclass(frozen=True)

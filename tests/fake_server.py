@@ -1,7 +1,7 @@
 """A real server process around a completer without a model: what it does is written before the cursor.
 
-`python -m tests.fake_server MODE`: `ready` loads at once, `slow` shows its progress, `endless` loads until stopped,
-`missing` has no model.
+`python -m tests.fake_server MODE`: `ready` loads at once, `slow` works for it and shows its progress, `endless` loads
+until stopped, `missing` has no model, `broken` has a bug.
 """
 
 import re
@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from typing import cast
 
+from flash_ls.artifact import store
 from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
@@ -41,6 +42,9 @@ class FakeCompleter:
     def sure(self, completion: Completion) -> Completion:
         return completion if "UNSURE" not in completion.text else replace(completion, text="", reason="unsure")
 
+    def settles(self, rest: Completion) -> bool:
+        return True
+
     def _answer(self, snapshot: Snapshot, deadline: Deadline, asked: int) -> str:
         line = _line(snapshot)
         self._misbehave(line, deadline)
@@ -59,6 +63,8 @@ class FakeCompleter:
     def _text(self, line: str, snapshot: Snapshot) -> str:
         if "SETTINGS" in line:
             return f"{self.config.model} {self.config.budget_ms}"
+        if "CONFIDENCE" in line:
+            return f"{self.config.min_confidence:.3f}"
         if "PROJECT" in line:
             excerpts = self.context.choose(snapshot, lambda: (0, len(snapshot.text))).excerpts if self.context else ()
             return " ".join(f"{path}={text}" for path, text in excerpts) or "nothing"
@@ -108,7 +114,9 @@ def ready(config: Config, progress: Progress) -> Completer:
 def slow(config: Config, progress: Progress) -> Completer:
     for step in range(100):
         progress("building", step / 100)
-        time.sleep(0.003)
+        end = time.process_time() + 0.003
+        while time.process_time() < end:
+            pass
     return ready(config, progress)
 
 
@@ -127,7 +135,11 @@ def missing(config: Config, progress: Progress) -> Completer:
     raise ModelMissing(f"There is no model {config.model}; run `flash-ls model build`.")
 
 
-MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing}
+def broken(config: Config, progress: Progress) -> Completer:
+    raise ZeroDivisionError("a bug")
+
+
+MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing, "broken": broken}
 
 if __name__ == "__main__":
-    serve(MODES[sys.argv[1]])
+    serve(MODES[sys.argv[1]], store.home())

@@ -2,12 +2,16 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from flash_ls.cli import main
 from flash_ls.engine import manifest
+from flash_ls.outcomes import Record
+from flash_ls.presence import Presence, folder_in
+from flash_ls.statistics import Statistics
 from tests.toy_model import write_artifact
 
 
@@ -128,3 +132,77 @@ def test_the_doctor_names_an_altered_file(toy: str, tmp_path: Path, capsys: pyte
     (altered / manifest.TOKENIZER_FILE).write_text("{}")
     assert run("doctor", "--model", str(altered)) == 1
     assert manifest.TOKENIZER_FILE in capsys.readouterr().out
+
+
+def test_status_where_nothing_runs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status") == 0
+    assert "No flash-ls of yours is running" in capsys.readouterr().out
+    assert run("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert not home.exists()
+
+
+def test_status_of_a_server(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    presence = Presence(folder_in(home))
+    presence.write({"state": "loading", "message": "It loads.", "model": "toy"})
+    assert run("status") == 0
+    assert "loading: It loads." in capsys.readouterr().out
+    assert run("status", "--json") == 0
+    assert [report["model"] for report in json.loads(capsys.readouterr().out)] == ["toy"]
+    presence.remove()
+
+
+def counted(home: Path) -> None:
+    statistics = Statistics(home)
+    statistics.add(Record(time.time(), "python", "line", 12, 12, "accepted", 80.0, 0.65))
+    statistics.spent(time.time(), 3600)
+    statistics.flush()
+
+
+def test_stats_are_a_page(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted(home)
+    assert run("stats") == 0
+    path, told = capsys.readouterr().out.strip().split("\n")
+    assert Path(path).is_relative_to(home)
+    assert "python" in Path(path).read_text()
+    assert "browser" in told
+    other = tmp_path / "new" / "page.html"
+    assert run("stats", "--out", str(other), "--watts", "20", "--price", "0.5") == 0
+    assert "20 W" in other.read_text()
+    assert "0.50 EUR" in other.read_text()
+
+
+def test_stats_as_numbers(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted(home)
+    assert run("stats", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["total"]["outcome/python/accepted"] == 1
+    assert list(told["days"].values()) == [told["total"]]
+
+
+def test_stats_are_deleted_with_their_page(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted(home)
+    run("stats")
+    capsys.readouterr()
+    assert run("stats", "--delete") == 0
+    assert "flashLs.statistics" in capsys.readouterr().out
+    assert not [path for path in home.rglob("*") if path.suffix in (".json", ".html")]
+    assert Statistics(home).load() == {}
+    assert run("stats", "--delete") == 0
+
+
+def test_stats_that_cannot_be_written_or_deleted(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("stats", "--out", str(tmp_path)) == 2
+    assert "--out" in sentence(capsys)
+    (home / "statistics.json").mkdir(parents=True)
+    assert run("stats", "--delete") == 2
+    assert "by hand" in sentence(capsys)
+    assert run("stats") == 0
+
+
+@pytest.mark.parametrize("arguments", [["--watts", "-1"], ["--price", "nan"], ["--json", "--delete"]])
+def test_stats_of_nonsense(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("stats", *arguments) == 2
+    assert "error:" in capsys.readouterr().err

@@ -9,16 +9,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "flash_ls"
 LAYERS = [
-    "__init__ errors uri process",
+    "__init__ errors uri process timer private_file",
     "config deadline language",
-    "engine document grammar brackets window postprocess requests secrets index confidence",
-    "syntax indentation context workspace",
-    "soundness",
-    "artifact prompt place source_file project",
+    "engine document grammar brackets window postprocess requests secrets index confidence pace"
+    " journal calibration presence",
+    "syntax indentation context workspace outcomes status status_text",
+    "soundness statistics",
+    "artifact prompt place source_file project statistics_page",
     "tuning",
     "completer",
     "loading suggestion completion_cache protocol progress_bar",
-    "suggester",
+    "suggester bookkeeping",
     "server doctor",
     "cli",
     "__main__",

@@ -1,15 +1,20 @@
 """The protocol, spoken to a real server process over stdio."""
 
 import itertools
+import json
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flash_ls import presence
+from flash_ls.outcomes import Record
+from flash_ls.statistics import Statistics, total
 from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
 
 NUMBERS = itertools.count()
@@ -17,6 +22,7 @@ WAIT_S = 10
 WATCHING = {**INLINE, "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}}}
 CHANGED_FILES = "workspace/didChangeWatchedFiles"
 PROGRESS = {**INLINE, "window": {"workDoneProgress": True}}
+SHOWS_STATUS = {**INLINE, "experimental": {"flashLs": {"status": True}}}
 
 
 def start(mode: str) -> LspProcess:
@@ -503,3 +509,255 @@ def test_where_the_cursor_rests_is_read_ahead(client: LspProcess) -> None:
     client.notify("flashLs/didMoveCursor", {"textDocument": {"uri": uri}, "position": {"line": 1, "character": 3}})
     await_log(client, "fake: reads to 9")
     assert shown(client) == told
+
+
+# --- the status ---
+
+
+def statuses(client: LspProcess) -> list[tuple[str, str]]:
+    return [(told["state"], told["reason"]) for told in client.heard("flashLs/status")]
+
+
+def await_status(client: LspProcess, state: str, reason: str) -> str:
+    """The message that comes with it."""
+    client.wait_until(lambda: statuses(client)[-1:] == [(state, reason)])
+    return str(client.heard("flashLs/status")[-1]["message"])
+
+
+def configure(client: LspProcess, settings: dict[str, object]) -> None:
+    client.notify("workspace/didChangeConfiguration", {"settings": settings})
+
+
+def told(client: LspProcess, arguments: object = None) -> dict[str, Any]:
+    """What our command says."""
+    answer = client.request("workspace/executeCommand", {"command": "flashLs.status", "arguments": arguments})
+    return dict(answer)
+
+
+def test_a_client_that_shows_the_status_is_told_of_it() -> None:
+    with start("slow") as client:
+        client.initialize(capabilities=SHOWS_STATUS)
+        await_status(client, "ready", "")
+        assert statuses(client) == [("loading", "loading"), ("ready", "")]
+        uri = opened(client, "UNSURE EMPTY\nSTUBBORN\nRAISE")
+        client.inline(uri, 0, 6)
+        assert "not sure enough" in await_status(client, "ready", "unsure")
+        client.inline(uri, 0, 12)
+        await_status(client, "ready", "empty")
+        client.inline(uri, 1, 8)
+        await_status(client, "ready", "shown")
+        assert statuses(client)[-3:] == [("ready", "empty"), ("thinking", ""), ("ready", "shown")]
+        client.inline(uri, 2, 5)
+        await_status(client, "error", "error")
+        configure(client, {"enabled": False})
+        assert "flashLs.enabled" in await_status(client, "off", "disabled")
+        assert client.inline(uri, 0, 6) is None
+        assert told(client)["reasons"]["disabled"] == 1
+        configure(client, {"enabled": True})
+        await_status(client, "ready", "")
+        assert ("loading", "loading") in statuses(client)[-2:]
+
+
+def test_a_model_that_is_missing_is_an_error_until_there_is_one() -> None:
+    with start("missing") as client:
+        client.initialize(capabilities=SHOWS_STATUS)
+        assert await_status(client, "error", "error") == "There is no model flash; run `flash-ls model build`."
+        client.inline(opened(client, "ab"), 0, 1)
+        client.inline("file:///unknown.py", 0, 1)
+        await_log(client, "reason=not open")
+        assert logged(client, "reason=error") == 1
+        assert told(client)["message"] == "There is no model flash; run `flash-ls model build`."
+
+
+def test_a_bug_of_the_load_is_an_error_as_well() -> None:
+    with start("broken") as client:
+        client.initialize(capabilities=SHOWS_STATUS)
+        assert "error of its own" in await_status(client, "error", "error")
+
+
+def test_switched_off_while_it_works_it_says_so() -> None:
+    with loaded(start("ready")) as client:
+        call = running(client, opened(client, "STUBBORN"), "STUBBORN")
+        time.sleep(0.15)
+        configure(client, {"enabled": False})
+        assert client.inline(opened(client, "words"), 0, 5) is None
+        assert told(client)["reasons"] == {"disabled": 1}
+        client.wait(call)
+
+
+@pytest.mark.parametrize("experimental", [None, {}, {"flashLs": True}, {"flashLs": {"status": False}}, ["flashLs"]])
+def test_a_client_that_does_not_show_it_is_not_told(experimental: object) -> None:
+    with start("ready") as client:
+        loaded(client, capabilities={**INLINE, "experimental": experimental})
+        client.inline(opened(client, "ab"), 0, 1)
+        assert client.heard("flashLs/status") == []
+
+
+@pytest.mark.parametrize("arguments", [None, [], ["nonsense", 1]])
+def test_the_command_tells_of_the_last_requests(client: LspProcess, arguments: object) -> None:
+    assert "flashLs.status" in client.result["capabilities"]["executeCommandProvider"]["commands"]
+    uri = opened(client, f"secret = {next(NUMBERS)} EMPTY")
+    client.inline(uri, 0, 99)
+    client.inline(uri, 0, 11)
+    said = told(client, arguments)
+    assert (said["state"], said["reason"], said["model"]) == ("ready", "shown", "flash")
+    assert said["version"] == client.result["serverInfo"]["version"]
+    assert time.time() - 600 < said["since"] < time.time()
+    assert [entry["reason"] for entry in said["entries"][-2:]] == ["empty", "shown"]
+    last = said["entries"][-1]
+    assert last["file"] == uri.rsplit("/", 1)[-1]
+    assert (last["language"], last["prompt_tokens"], last["cached_tokens"], last["called"]) == ("python", 7, 3, True)
+    assert said["reasons"]["empty"] > 0
+    assert "secret" not in json.dumps(said)
+
+
+def test_a_request_without_a_document_is_told_as_well() -> None:
+    with loaded(start("ready"), options={"max_file_bytes": 10}) as client:
+        client.inline("file:///unknown.py", 0, 0)
+        client.inline(opened(client, "x" * 11), 0, 0)
+        assert [entry["reason"] for entry in told(client)["entries"]] == ["not open", "too large"]
+        await_log(client, "file=unknown.py version=0 reason=not open ms=0 prompt_tokens=0 cached_tokens=0")
+
+
+def test_a_request_ends_in_one_reason(client: LspProcess) -> None:
+    before = Counter(told(client)["reasons"])
+    uri = opened(client, f"{next(NUMBERS)} STUBBORN")
+    older = running(client, uri, "STUBBORN")
+    client.inline(uri, 0, 0)
+    client.wait(older)
+    busy = running(client, opened(client, f"{next(NUMBERS)} BUSY"), "BUSY")
+    client.cancel(busy)
+    with pytest.raises(LspError, match="-32800"):
+        client.wait(busy)
+    with pytest.raises(LspError, match="ZeroDivisionError"):
+        client.inline(opened(client, "CRASH"), 0, 5)
+    assert Counter(told(client)["reasons"]) - before == {"superseded": 1, "shown": 1, "cancelled": 1, "error": 1}
+
+
+# --- what becomes of it ---
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLASH_LS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def counted(home: Path) -> dict[str, Counter[str]]:
+    """What was counted in all, by the first part of its name."""
+    found: dict[str, Counter[str]] = {}
+    for name, number in total(Statistics(home).load()).items():
+        kind, _, rest = name.partition("/")
+        found.setdefault(kind, Counter())[rest] = number
+    return found
+
+
+def take(client: LspProcess, uri: str, item: dict[str, Any]) -> None:
+    """Put a suggestion into the document as an editor would."""
+    client.change(uri, 2, [{"range": item["range"], "text": item["insertText"]}])
+
+
+def test_what_becomes_of_suggestions_is_counted(home: Path) -> None:
+    with start("ready") as client:
+        loaded(client)
+        client.open("file:///c%3A/x.py", "python", "😀 = 1\r\n😀 CLOSE(n)\r\n")
+        [item] = client.inline("file:///C:/x.py", 1, 9)
+        take(client, "file:///c:/x.py", item)
+        uri = opened(client, "some words")
+        client.inline(uri, 0, 4)
+        for number, key in enumerate("else"):
+            client.change(uri, 2 + number, [{"range": span(0, 4 + number, 4 + number), "text": key}])
+        uri = opened(client, "again")
+        [item] = client.inline(uri, 0, 5)
+        client.change(uri, 2, [{"text": "again" + item["insertText"]}])
+        uri = opened(client, "asked for")
+        take(client, uri, client.inline(uri, 0, 9, triggerKind=1)[0])
+        uri = opened(client, "x.app")
+        info = {"range": span(0, 2, 5), "text": "append"}
+        take(client, uri, client.inline(uri, 0, 5, selectedCompletionInfo=info)[0])
+        uri = opened(client, "closed")
+        [item] = client.inline(uri, 0, 6)
+        client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+        client.open(uri, "python", "closed")
+        take(client, uri, item)
+    counts = counted(home)
+    assert counts["outcome"] == {"python/accepted": 2, "python/rejected": 1, "python/withdrawn": 1}
+    assert counts["reason"] == {"shown": 6}
+    assert counts["tokens"] == {"prompt": 42, "cached": 18}
+    assert counts["characters"]["typed"] == 4
+    assert counts["characters"]["saved"] == len("CLOSE(n|") + 2 - 1 + len("again|")
+
+
+def test_a_load_is_no_cost_of_suggestions(home: Path) -> None:
+    with start("slow") as client:
+        loaded(client)
+    assert 0 < counted(home)["cpu"]["ms"] < 250
+
+
+@pytest.mark.parametrize("when", ["from the start", "later"])
+def test_nothing_is_counted_where_that_is_off(home: Path, when: str) -> None:
+    with start("ready") as client:
+        loaded(client, options={"statistics": when == "later"})
+        if when == "later":
+            configure(client, {"statistics": False})
+        uri = opened(client, "words")
+        take(client, uri, client.inline(uri, 0, 5)[0])
+        assert told(client)["reasons"] == {"shown": 1}
+    assert counted(home).keys() <= {"cpu"}
+
+
+def test_a_client_that_is_gone_is_counted_too(home: Path) -> None:
+    client = loaded(start("ready"), capabilities=SHOWS_STATUS)
+    uri = opened(client, "words")
+    take(client, uri, client.inline(uri, 0, 5)[0])
+    client.inline(opened(client, "other"), 0, 5)
+    running(client, opened(client, "BUSY"), "BUSY")
+    time.sleep(0.15)
+    client.hang_up()
+    assert counted(home)["outcome"] == {"python/accepted": 1, "python/withdrawn": 1}
+    assert presence.running(presence.folder_in(home)) == []
+    assert logged(client, "Traceback") == 0
+
+
+def test_two_servers_count_together(home: Path) -> None:
+    with loaded(start("ready")) as one, loaded(start("ready")) as other:
+        until(lambda: [said["state"] for said in presence.running(presence.folder_in(home))] == ["ready", "ready"])
+        for client in (one, other):
+            client.inline(opened(client, "words"), 0, 5)
+    assert counted(home)["reason"] == {"shown": 2}
+    assert presence.running(presence.folder_in(home)) == []
+
+
+def test_the_threshold_follows_its_user_and_the_setting_stays(home: Path) -> None:
+    statistics = Statistics(home)
+    for _ in range(500):
+        statistics.add(Record(time.time(), "python", "line", 10, 0, "rejected", 80.0, 0.45))
+    statistics.flush()
+
+    def least(client: LspProcess) -> float:
+        """Asked for, so that it is not known already."""
+        answer = client.inline(opened(client, "CONFIDENCE"), 0, 10, triggerKind=1)
+        return float(answer[0]["insertText"])
+
+    with start("ready") as client:
+        loaded(client)
+        until(lambda: least(client) > 0.4)
+        configure(client, {"min_confidence": 0.2})
+        until(lambda: 0.25 < least(client) <= 0.4)
+        configure(client, {"min_confidence": 0.2, "statistics": False})
+        until(lambda: least(client) == 0.2)
+        configure(client, {"min_confidence": 0})
+        until(lambda: least(client) == 0)
+
+
+def test_a_home_that_cannot_be_used_is_no_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setenv("FLASH_LS_HOME", str(tmp_path / "home"))
+    with start("ready") as client:
+        loaded(client)
+        uri = opened(client, "words")
+        [item] = client.inline(uri, 0, 5)
+        take(client, uri, item)
+        assert client.inline(uri, 0, 5)
+        assert client.close() == 0
+        assert logged(client, "Traceback") == logged(client, "ERROR") == 0

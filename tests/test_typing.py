@@ -9,7 +9,7 @@ from tests.lsp_client import LspProcess
 from tests.typist import Keystroke, Typist
 
 pytestmark = pytest.mark.model
-PATIENT = {"budget_ms": 60_000, "min_confidence": 0.0}
+PATIENT = {"budget_ms": 60_000, "min_confidence": 0.0, "statistics": False}
 
 
 @pytest.fixture(scope="module")

@@ -122,5 +122,5 @@ def _parameters(folder: Mapping[str, str], options: Mapping[str, Any]) -> dict[s
         "rootUri": folder["uri"],
         "workspaceFolders": [folder],
         "capabilities": {**INLINE, "workspace": {"workspaceFolders": True}},
-        "initializationOptions": dict(options),
+        "initializationOptions": {"statistics": False, **options},
     }
