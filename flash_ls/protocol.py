@@ -69,11 +69,11 @@ def lenient_converter() -> Converter:
     return converter
 
 
-def wants_status(capabilities: types.ClientCapabilities) -> bool:
-    """Whether the client shows what we say of our state: `experimental.flashLs.status`."""
+def extensions(capabilities: types.ClientCapabilities) -> frozenset[str]:
+    """Which notifications of our own the client understands: what is true in its `experimental.flashLs`."""
     told = capabilities.experimental
     ours = told.get(SECTION) if isinstance(told, dict) else None
-    return isinstance(ours, dict) and ours.get("status") is True
+    return frozenset(name for name, yes in ours.items() if yes is True) if isinstance(ours, dict) else frozenset()
 
 
 def read_position(data: Mapping[str, Any]) -> types.Position:

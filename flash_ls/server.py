@@ -29,7 +29,7 @@ from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
 from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
-from flash_ls.protocol import FlashProtocol, lenient_converter, place, read_position, wants_status
+from flash_ls.protocol import FlashProtocol, extensions, lenient_converter, place, read_position
 from flash_ls.requests import Requests
 from flash_ls.status import Said, Status
 from flash_ls.suggester import Answer, Suggester
@@ -55,6 +55,8 @@ WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
 """Files that the client shall tell us of when they change on the disk."""
 DID_MOVE_CURSOR = "flashLs/didMoveCursor"
 """Our own notification, of a text document and a position, for clients that can send it."""
+REFRESH = "flashLs/refresh"
+"""Our own notification, of a document's uri: more is known of what is suggested there, for clients that ask again."""
 STATUS = "flashLs/status"
 """Our own notification, of a state, a reason and a message, for clients that can show it."""
 SHOW_STATUS = "flashLs.status"
@@ -78,7 +80,7 @@ class FlashServer(LanguageServer):
         self.config = Config()
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
         self.requests = Requests()
-        self.suggester = Suggester(self.requests)
+        self.suggester = Suggester(self.requests, self._refresh)
         self.status = Status(self._tell_status)
         self.books = Bookkeeping(home, self._text, self.report, self._adapt)
         self._initial_config = self.config
@@ -90,12 +92,12 @@ class FlashServer(LanguageServer):
         self._warming: asyncio.Future[None] | None = None
         self._told: set[str] = set()
         self._since = time.time()
-        self._shows_status = False
+        self._extensions: frozenset[str] = frozenset()
         self._shut_down = False
 
-    def begin(self, encoding: Encoding, options: object, shows_status: bool) -> None:
-        """Take the negotiated encoding, the initializationOptions, and whether the client shows our state."""
-        self._shows_status = shows_status
+    def begin(self, encoding: Encoding, options: object, understood: frozenset[str]) -> None:
+        """Take the negotiated encoding, the initializationOptions, and what of our own the client understands."""
+        self._extensions = understood
         self.documents = DocumentStore(encoding, self.config.max_file_bytes)
         self._initial_config = self._parsed(options)
         self._adopt(self._initial_config)
@@ -270,9 +272,13 @@ class FlashServer(LanguageServer):
         """A part of a document, if it is open."""
         return self.documents.get(uri).text[start:end] if uri in self.documents else ""
 
+    def _refresh(self, uri: str) -> None:
+        if "refresh" in self._extensions:
+            self.protocol.notify(REFRESH, {"uri": uri})
+
     def _tell_status(self, said: Said) -> None:
         self.books.report_soon()
-        if self._shows_status:
+        if "status" in self._extensions:
             self.protocol.notify(STATUS, said._asdict())
 
     def tell(self, kind: types.MessageType, sentence: str) -> None:
@@ -342,7 +348,7 @@ class FlashServer(LanguageServer):
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:
     encoding = types.PositionEncodingKind(server.workspace.position_encoding)
-    server.begin(encoding.value, params.initialization_options, wants_status(params.capabilities))
+    server.begin(encoding.value, params.initialization_options, extensions(params.capabilities))
     if get_capability(params.capabilities, "text_document.inline_completion") is None:
         options = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS)
         server.feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)

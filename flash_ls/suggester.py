@@ -10,6 +10,7 @@ Everything here runs in the event loop. Knows nothing of the protocol.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 AHEAD = "(ahead)"
 """The key of work that no request asked for: any that needs the model ends it."""
 LOOKS_AHEAD = True
-FIRST_LINES_MS = 180
-"""From then on somebody who types gets the whole lines that there are, and the others with a later key."""
 FORGETS = 8
 """One part in so many of what is known of the model's speed is the last answer's."""
 ORPHAN_S = 0.5
@@ -51,7 +50,7 @@ SUPERSEDED = Answer([], "superseded")
 class Work:
     """An answer on its way, begun for one snapshot."""
 
-    def __init__(self, completer: Completer, snapshot: Snapshot, asked: int) -> None:
+    def __init__(self, completer: Completer, snapshot: Snapshot, asked: int, patience_s: float) -> None:
         self.snapshot = snapshot
         self.began = asyncio.get_running_loop().time()
         self.first: asyncio.Future[list[Completion] | None] = asyncio.get_running_loop().create_future()
@@ -59,7 +58,7 @@ class Work:
         self._loop = asyncio.get_running_loop()
         self._completer = completer
         self._asked = asked
-        self._watch = Watch(FIRST_LINES_MS, self._offer)
+        self._watch = Watch(1000 * patience_s, self._offer)
 
     def run(self, deadline: Deadline) -> list[Completion]:
         """In the engine's thread."""
@@ -70,6 +69,9 @@ class Work:
     def settle(self, answer: list[Completion] | None) -> None:
         if not self.first.done():
             self.first.set_result(answer)
+
+    def is_sure(self, completion: Completion) -> bool:
+        return bool(self._completer.sure(completion).text)
 
     @property
     def has_begun(self) -> bool:
@@ -89,14 +91,16 @@ class Work:
 
     def _offer(self, lines: Completion) -> None:
         """Called in the engine's thread."""
-        if self._completer.sure(lines).text:
+        if self.is_sure(lines):
             self._loop.call_soon_threadsafe(self.settle, [lines])
 
 
 class Suggester:
     """What becomes of the requests of all documents."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, grown: Callable[[str], object] = lambda uri: None) -> None:
+        """`grown` is called with a document's uri when more is known than the whole lines that were answered."""
+        self._grown = grown
         self.completer: Completer | None = None
         self.budget_ms: float = 0
         self.looks_ahead = LOOKS_AHEAD
@@ -205,7 +209,7 @@ class Suggester:
 
     def _begin(self, completer: Completer, key: str, snapshot: Snapshot, asked: int) -> Work:
         self._requests.cancel(AHEAD)
-        work = Work(completer, snapshot, asked)
+        work = Work(completer, snapshot, asked, self._pace.patience_s)
         answer = self._requests.start(key, self.budget_ms, work.run).answer
         self._work[key] = work
         work.first.add_done_callback(partial(self._learn, snapshot))
@@ -218,11 +222,17 @@ class Suggester:
         if not answer.exception() and answer.result():
             self._takes_s += (asyncio.get_running_loop().time() - work.began - self._takes_s) / FORGETS
         if work.first.done():
-            self._learn(work.snapshot, answer)
+            self._complete(work, answer)
         elif error := answer.exception():
             work.first.set_exception(error)
         else:
             work.settle(answer.result())
+
+    def _complete(self, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
+        """The rest of an answer of which whole lines were shown; if that is unsure, they stay all there is."""
+        if answer.exception() is None and (found := answer.result()) and work.is_sure(found[0]):
+            self._learn(work.snapshot, answer)
+            self._grown(work.snapshot.uri)
 
     def _learn(self, snapshot: Snapshot, answer: asyncio.Future[list[Completion] | None]) -> None:
         for completion in () if answer.exception() else reversed(answer.result() or ()):

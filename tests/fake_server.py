@@ -37,6 +37,10 @@ class FakeCompleter:
         return [self._completion(text, snapshot) for text in texts[:most]]
 
     def unasked(self, snapshot: Snapshot, deadline: Deadline, watch: Watch | None = None) -> Completion:
+        if watch and "LINES" in _line(snapshot):
+            watch.offer(self._completion("LINES", snapshot))
+            time.sleep(STUBBORN_S)
+            say("all lines")
         return self._completion(self._answer(snapshot, deadline, 0), snapshot)
 
     def sure(self, completion: Completion) -> Completion:

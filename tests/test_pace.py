@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_ls.pace import ENOUGH, PATIENCE, PAUSE_S, Pace
+from flash_ls.pace import (
+    ENOUGH,
+    HOLD,
+    LEAST_PATIENCE_S,
+    MOST_PATIENCE_S,
+    PATIENCE_S,
+    PAUSE_S,
+    Pace,
+)
 
 
 def typing(interval_s: float, keys: int = ENOUGH + 2) -> Pace:
@@ -16,8 +24,8 @@ def typing(interval_s: float, keys: int = ENOUGH + 2) -> Pace:
 
 
 def test_slow_work_waits_for_the_next_key_of_a_burst() -> None:
-    assert typing(0.1).hold_s(0.5, 100) == pytest.approx(PATIENCE * 0.1)
-    assert typing(0.1).hold_s(0.5, 100.02) == pytest.approx(PATIENCE * 0.1 - 0.02)
+    assert typing(0.1).hold_s(0.5, 100) == pytest.approx(HOLD * 0.1)
+    assert typing(0.1).hold_s(0.5, 100.02) == pytest.approx(HOLD * 0.1 - 0.02)
     assert typing(0.1).hold_s(0.5, 101) == 0
 
 
@@ -40,4 +48,12 @@ def test_nobody_waits_for_longer_than_a_burst_lasts(intervals: list[float], take
     for interval in intervals:
         now += interval
         pace.key(now)
-    assert 0 <= pace.hold_s(takes_s, now) <= PATIENCE * PAUSE_S
+    assert 0 <= pace.hold_s(takes_s, now) <= HOLD * PAUSE_S
+
+
+def test_who_types_fast_is_shown_whole_lines_sooner() -> None:
+    assert Pace().patience_s == PATIENCE_S
+    paces = [typing(interval_s).patience_s for interval_s in (0.01, 0.12, 0.2, 0.39)]
+    assert paces == sorted(paces)
+    assert (paces[0], paces[-1]) == (LEAST_PATIENCE_S, MOST_PATIENCE_S)
+    assert LEAST_PATIENCE_S < paces[1] < paces[2] < MOST_PATIENCE_S

@@ -593,6 +593,17 @@ def test_a_client_that_does_not_show_it_is_not_told(experimental: object) -> Non
         assert client.heard("flashLs/status") == []
 
 
+@pytest.mark.parametrize("understood", [True, False])
+def test_who_can_ask_again_is_told_when_there_is_more(understood: bool) -> None:
+    with start("ready") as client:
+        loaded(client, capabilities={**INLINE, "experimental": {"flashLs": {"refresh": understood}}})
+        uri = opened(client, "LINES")
+        assert client.inline(uri, 0, 5)[0]["insertText"] == "LINES"
+        await_log(client, "fake: all lines")
+        assert client.inline(uri, 0, 5)[0]["insertText"] == "LINES|"
+        assert client.heard("flashLs/refresh") == [{"uri": uri}] * understood
+
+
 @pytest.mark.parametrize("arguments", [None, [], ["nonsense", 1]])
 def test_the_command_tells_of_the_last_requests(client: LspProcess, arguments: object) -> None:
     assert "flashLs.status" in client.result["capabilities"]["executeCommandProvider"]["commands"]

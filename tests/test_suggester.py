@@ -100,7 +100,8 @@ class Desk:
     def __init__(self, text: str = "") -> None:
         self.decoder = Decoder()
         self.requests = Requests()
-        self.suggester = Suggester(self.requests)
+        self.grown: list[str] = []
+        self.suggester = Suggester(self.requests, self.grown.append)
         self.suggester.completer = cast(Completer, self.decoder)
         self.suggester.budget_ms = 10_000
         self.suggester.looks_ahead = False
@@ -236,6 +237,20 @@ async def test_whole_lines_come_first_and_the_rest_is_known_later(desk: Desk) ->
         await asyncio.sleep(0.001)
     desk.type("r")
     assert (await desk.said(), desk.decoder.begun) == ("eturn total", 1)
+    assert desk.grown == [URI]
+
+
+async def test_whole_lines_stay_where_the_rest_is_unsure(desk: Desk) -> None:
+    desk.type("abc\n")
+    desk.decoder.lines_after = 3
+    desk.decoder.hold.clear()
+    asked = desk.ask()
+    threading.Timer(0.02, desk.decoder.hold.set).start()
+    assert _text(await asked) == "pri"
+    while not desk.requests.idle:
+        await asyncio.sleep(0.001)
+    desk.type("p")
+    assert (await desk.said(), desk.decoder.begun, desk.grown) == ("ri", 1, [])
 
 
 async def test_who_asks_gets_new_answers(desk: Desk) -> None:

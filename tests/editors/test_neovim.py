@@ -766,6 +766,20 @@ def test_where_the_insert_mode_begins_is_told_first(stage: Stage) -> None:
 # --- status, commands, help ---
 
 
+def test_more_of_a_suggestion_comes_when_the_server_says_so(stage: Stage) -> None:
+    stage.begin("", {"ret": "urn ["})
+    stage.nvim.type("i")
+    stage.nvim.insert("ret")
+    stage.await_ghost("urn [")
+    stage.await_quiet()
+    stage.play({"ret": "urn [\n    x,\n]"})
+    refresh = "require('flash_ls.server').client().handlers['flashLs/refresh'](nil, {uri = ...})"
+    stage.nvim.lua(refresh, "file:///elsewhere.py")
+    stage.await_ghost("urn [")
+    stage.nvim.lua(refresh, stage.nvim.lua("return vim.uri_from_bufnr(0)"))
+    stage.await_ghost("urn [\n    x,\n]")
+
+
 def test_the_statusline_says_what_the_server_says(stage: Stage) -> None:
     loading = {"state": "loading", "reason": "building", "message": "This takes a minute."}
     stage.server = {"says": [{"method": "flashLs/status", "params": loading}]}

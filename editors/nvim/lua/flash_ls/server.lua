@@ -52,7 +52,7 @@ end
 local function capabilities()
   local all = vim.lsp.protocol.make_client_capabilities()
   all.textDocument.inlineCompletion = { dynamicRegistration = false }
-  all.experimental = { flashLs = { status = true } }
+  all.experimental = { flashLs = { status = true, refresh = true } }
   return all
 end
 
@@ -105,6 +105,9 @@ local LEVELS = { vim.log.levels.ERROR, vim.log.levels.WARN, vim.log.levels.INFO,
 local HANDLERS = {
   ["flashLs/status"] = function(_, params)
     state.hear(params)
+  end,
+  ["flashLs/refresh"] = function(_, params)
+    require("flash_ls.session").refreshed(params.uri)
   end,
   ["window/showMessage"] = function(_, params)
     notice.say(params.message, LEVELS[params.type])

@@ -229,6 +229,14 @@ local function suggest()
   end
 end
 
+--- More is known of what is suggested in a document (flashLs/refresh).
+---@param uri string
+function M.refreshed(uri)
+  if inserting() and not request and uri == vim.uri_from_bufnr(0) and #list > 0 then
+    suggest()
+  end
+end
+
 --- Insert mode begins: look at the text, and ask.
 function M.entered()
   seen = cursor()
