@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -699,6 +700,13 @@ class FakeModel:
         self.read_chunks.append(extra)
 
 
+def await_asked(model: FakeModel, times: int) -> None:
+    end = time.monotonic() + 5
+    while len(model.asked) < times:
+        assert time.monotonic() < end, "the model is not asked"
+        time.sleep(0.001)
+
+
 class Vim:
     """The plugin with a file open, and what it answers."""
 
@@ -755,6 +763,7 @@ def test_what_was_answered_is_shown_again_while_it_is_typed(vim: Started) -> Non
     asked = model.asked[0]
     assert (asked.prefix, asked.middle, asked.suffix) == ("def f():\n", "    r", "\nx\n\n")
     assert (asked.most_tokens, asked.indent, asked.most_ms) == (128, 4, 250)
+    await_asked(model, 2)
     speculative = model.asked[1]
     assert (speculative.middle, speculative.most_ms) == ("    return total", 1000)
 

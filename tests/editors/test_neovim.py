@@ -611,6 +611,7 @@ def test_a_key_of_the_buffer_is_kept_too(stage: Stage) -> None:
     stage.nvim.type("<C-u>")
     stage.nvim.insert("a")
     stage.await_ghost("bc")
+    stage.await_quiet()
     stage.nvim.type(ACCEPT)
     stage.await_lines("abc")
     stage.nvim.api.command("FlashLs restart")
@@ -671,7 +672,7 @@ def test_what_the_server_is_told_of_the_client(stage: Stage) -> None:
     stage.begin(settings={"budget_ms": 123})
     params = stage.heard("initialize")[0]
     assert params["capabilities"]["textDocument"]["inlineCompletion"] == {"dynamicRegistration": False}
-    assert params["capabilities"]["experimental"]["flashLs"] == {"status": True}
+    assert params["capabilities"]["experimental"]["flashLs"] == {"status": True, "refresh": True}
     assert params["capabilities"]["general"]["positionEncodings"][0] == "utf-8"
     assert params["initializationOptions"] == {"budget_ms": 123}
 
