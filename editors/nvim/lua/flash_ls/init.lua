@@ -65,6 +65,15 @@ local function follow_typing()
   on({ "InsertLeave", "BufLeave" }, session.clear)
 end
 
+---@param buffer integer
+local function map(buffer)
+  if options.current.use_builtin then
+    builtin.map(buffer)
+  else
+    keys.map(buffer)
+  end
+end
+
 ---@param event table
 local function attached(event)
   local client = vim.lsp.get_client_by_id(event.data.client_id)
@@ -73,17 +82,22 @@ local function attached(event)
   end
   if options.current.use_builtin then
     builtin.enable(client.id, event.buf)
-    builtin.map(event.buf)
-  else
-    keys.map(event.buf)
+  end
+  map(event.buf)
+end
+
+--- A buffer gets its file type, perhaps once more: what is mapped for that comes before our own keys.
+---@param event table
+local function typed(event)
+  server.start(event.buf)
+  if server.client(event.buf) then
+    map(event.buf)
   end
 end
 
 local function watch()
   vim.api.nvim_create_augroup(GROUP, { clear = true })
-  on("FileType", function(event)
-    server.start(event.buf)
-  end)
+  on("FileType", typed)
   on("LspAttach", attached)
   on("CursorMoved", if_served(whereabouts.tell_soon))
   if not options.current.use_builtin then
