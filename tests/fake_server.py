@@ -40,7 +40,6 @@ class FakeCompleter:
         if watch and "LINES" in _line(snapshot):
             watch.offer(self._completion("LINES", snapshot))
             time.sleep(STUBBORN_S)
-            say("all lines")
         return self._completion(self._answer(snapshot, deadline, 0), snapshot)
 
     def sure(self, completion: Completion) -> Completion:
