@@ -246,7 +246,7 @@ class Suggester:
         """Stop work whose request was cancelled, unless the next one comes soon and can use what it has."""
         if work.has_begun:
             asyncio.get_running_loop().call_later(ORPHAN_S, self._stop_orphan, key, work)
-        else:
+        elif self._work.get(key) is work:
             self._requests.release(key)
 
     def _stop_orphan(self, key: str, work: Work) -> None:

@@ -366,3 +366,13 @@ async def test_who_asks_elsewhere_does_not_wait_for_what_is_made_ahead(desk: Des
     desk.replace(0, 0, "abc\n")
     await desk.said()
     assert desk.decoder.cancelled == 1
+
+
+async def test_a_cancel_that_comes_late_leaves_the_next_request_alone(desk: Desk) -> None:
+    desk.decoder.reads = 10
+    first = desk.ask()
+    await asyncio.sleep(0.005)
+    second = desk.ask()
+    await asyncio.sleep(0)
+    first.cancel()
+    assert _text(await second) == "return total"
