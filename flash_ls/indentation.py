@@ -14,8 +14,6 @@ INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 """The white space before a line's code."""
 _FULL_LINE = re.compile(r"(?<!\\\n)^[ \t]*(?=\S)", re.MULTILINE)
 _STATEMENT_BELOW = re.compile(r"^([ \t]*)[^\s#)\]}]", re.MULTILINE)
-_OPENERS = (":", "{", "(", "[")
-_WIDTH = 4
 _ENOUGH = 8_000
 """So many characters tell what a level is made of."""
 
@@ -72,13 +70,6 @@ def with_indentation_of(text: str, before: str) -> str:
     if not before.rpartition("\n")[2].strip():
         return "\n".join(_indented([first, *lines], unit))
     return "\n".join([first, *_indented(lines, unit)])
-
-
-def indentation_below(before: str) -> str:
-    """What an editor puts before the cursor when Enter is pressed at the end of `before`."""
-    line = before.rpartition("\n")[2]
-    indent = line[: len(line) - len(line.lstrip())]
-    return indent + (_unit(before) or " " * _WIDTH if line.rstrip().endswith(_OPENERS) else "")
 
 
 def _unit(before: str) -> str:

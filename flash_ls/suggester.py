@@ -19,7 +19,6 @@ from flash_ls.completer import Completion, Watch
 from flash_ls.completion_cache import CompletionCache
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
-from flash_ls.indentation import indentation_below
 from flash_ls.pace import Pace
 from flash_ls.requests import Requests
 from flash_ls.uri import normalise
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 AHEAD = "(ahead)"
 """The key of work that no request asked for: any that needs the model ends it."""
-LOOKS_AHEAD = True
 FORGETS = 8
 """One part in so many of what is known of the model's speed is the last answer's."""
 ORPHAN_S = 0.5
@@ -103,7 +101,6 @@ class Suggester:
         self._grown = grown
         self.completer: Completer | None = None
         self.budget_ms: float = 0
-        self.looks_ahead = LOOKS_AHEAD
         self._requests = requests
         self._known = CompletionCache()
         self._work: dict[str, Work] = {}
@@ -111,8 +108,6 @@ class Suggester:
         self._pace = Pace()
         self._takes_s = 0.0
         """How long the model takes, of late."""
-        self._below = ""
-        """The text for which an answer is being made ahead, if any."""
 
     async def suggest(self, snapshot: Snapshot, asked: int) -> Answer:
         """As many completions as were `asked` for, or if none was, one that is likely enough not to disturb.
@@ -125,10 +120,7 @@ class Suggester:
         self._supersede(key)
         superseded = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            answer = await self._answer(self.completer, snapshot, asked, superseded)
-            if answer.completions and answer.completions[0].text and not asked:
-                self._look_ahead(self.completer, snapshot, answer.completions[0])
-            return answer
+            return await self._answer(self.completer, snapshot, asked, superseded)
         finally:
             if self._waiting.get(key) is superseded:
                 del self._waiting[key]
@@ -179,19 +171,6 @@ class Suggester:
         if hold_s := self._pace.hold_s(self._takes_s, asyncio.get_running_loop().time()):
             await asyncio.wait([superseded], timeout=hold_s)
         return superseded.done()
-
-    def _look_ahead(self, completer: Completer, snapshot: Snapshot, completion: Completion) -> None:
-        """Have an answer ready for the line below what is shown, for who takes it and goes on there."""
-        below = _line_below(snapshot, completion) if self.looks_ahead else None
-        if below and below.text != self._below and self._known.find(below) is None:
-            self._below = below.text
-            answer = self._requests.start(AHEAD, self.budget_ms, partial(completer.unasked, below)).answer
-            answer.add_done_callback(partial(self._looked, below))
-
-    def _looked(self, below: Snapshot, answer: asyncio.Future[Completion | None]) -> None:
-        self._below = ""
-        if answer.exception() is None and (completion := answer.result()):
-            self._known.add(below, completion)
 
     def _settled(self, completer: Completer, snapshot: Snapshot) -> Completion | None:
         known = self._known.find(snapshot)
@@ -258,12 +237,3 @@ def _judged(completer: Completer, completion: Completion, source: str) -> Answer
     """A completion if it is sure enough for somebody who did not ask."""
     sure = completer.sure(completion)
     return Answer([sure], source if sure.text else sure.reason)
-
-
-def _line_below(snapshot: Snapshot, completion: Completion) -> Snapshot | None:
-    """The document when a completion that ends its line has been taken, and Enter been pressed."""
-    taken = snapshot.replaced(completion.start, completion.end, completion.text)
-    if not completion.is_whole or taken.line_suffix.strip():
-        return None
-    line_end = "\r\n" if "\r\n" in taken.text else "\n"
-    return taken.replaced(taken.cursor, taken.cursor, line_end + indentation_below(taken.before))

@@ -104,7 +104,6 @@ class Desk:
         self.suggester = Suggester(self.requests, self.grown.append)
         self.suggester.completer = cast(Completer, self.decoder)
         self.suggester.budget_ms = 10_000
-        self.suggester.looks_ahead = False
         self.documents = DocumentStore("utf-32", 1_000_000)
         self.documents.open(URI, "python", 1, text)
 
@@ -320,7 +319,6 @@ async def test_no_answer_is_for_an_old_text(desk: Desk) -> None:
             assert text == expected(snapshot)
             shown.append(text)
 
-    desk.suggester.looks_ahead = True
     cursor, tasks = 0, []
     for step in range(STEPS):
         word = expected(desk.snapshot(cursor))
@@ -344,28 +342,6 @@ async def test_no_answer_is_for_an_old_text(desk: Desk) -> None:
     assert not [error for error in outcomes if isinstance(error, Exception)]
     assert len(shown) > STEPS // 10
     assert re.search("total", "".join(shown))
-
-
-async def test_the_line_below_is_ready_for_who_takes_what_is_shown(desk: Desk) -> None:
-    desk.suggester.looks_ahead = True
-    assert await desk.said() == "return total"
-    while not desk.requests.idle:
-        await asyncio.sleep(0.001)
-    desk.type("return total")
-    desk.type("\n")
-    answer = await desk.ask()
-    assert (_text(answer), answer.reason) == (WORDS[2], "typed through")
-
-
-async def test_who_asks_elsewhere_does_not_wait_for_what_is_made_ahead(desk: Desk) -> None:
-    desk.suggester.looks_ahead = True
-    assert await desk.said() == "return total"
-    desk.decoder.letter_s = 0.005
-    while desk.decoder.begun < 2:
-        await asyncio.sleep(0.001)
-    desk.replace(0, 0, "abc\n")
-    await desk.said()
-    assert desk.decoder.cancelled == 1
 
 
 async def test_a_cancel_that_comes_late_leaves_the_next_request_alone(desk: Desk) -> None:

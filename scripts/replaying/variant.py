@@ -1,6 +1,6 @@
 """The server with constants of its modules set otherwise, to measure what a part of it is worth.
 
-python -m scripts.replaying.variant suggester.LOOKS_AHEAD=false completion_cache.MOST_PLACES=0
+python -m scripts.replaying.variant completion_cache.MOST_PLACES=0 pace.PATIENCE_S=99
 """
 
 import importlib
