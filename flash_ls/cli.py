@@ -15,7 +15,7 @@ from flash_ls import __version__, presence, private_file, status_text
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.completer import Completer, Completion, load_completer
-from flash_ls.config import Config
+from flash_ls.config import Config, schema
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.doctor import examine
@@ -176,6 +176,11 @@ def status(args: argparse.Namespace) -> None:
     print(json.dumps(reports) if args.json else status_text.text(reports))
 
 
+def settings(args: argparse.Namespace) -> None:
+    """`flash-ls settings`."""
+    print(json.dumps(schema(), indent=2))
+
+
 def stats(args: argparse.Namespace) -> None:
     """`flash-ls stats`. Raises `FlashLsError`."""
     if args.delete:
@@ -236,6 +241,7 @@ def arguments() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="what is installed, how fast it is, what is wrong")
     check.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
     check.set_defaults(command=doctor)
+    commands.add_parser("settings", help="every setting, as a JSON schema").set_defaults(command=settings)
     _add_status_commands(commands)
     _add_model_commands(commands.add_parser("model", help="manage the model"))
     return parser

@@ -1,51 +1,91 @@
-"""The settings a user may change, their defaults and their checks. Names are those of the LSP configuration section."""
+"""The settings a user may change: the default of each, what it means and which values it takes, in one table.
+
+Names are those of the LSP configuration section. The checks of a value, and what editors and the readme show of a
+setting, come from the table.
+"""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from flash_ls.errors import ConfigError
 
 SECTION = "flashLs"
-LEAST = {"threads": 0, "prefix_tokens": 32, "context_tokens": 0}
-TYPE_NAMES = {tuple: "list of strings", float: "number"}
+PRECISIONS = {
+    "auto": "What suits the machine.",
+    "int8": "Most exact.",
+    "mixed": "Fewest milliseconds a word, 200 MB more.",
+    "int4": "Least memory.",
+}
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
+SCHEMA_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+TYPE_NAMES = {tuple: "list of strings", float: "number"}
+
+Value = TypeVar("Value")
+
+
+def _setting(
+    default: Value,
+    description: str,
+    within: tuple[float, float] | None = None,
+    choices: Mapping[str, str] | None = None,
+) -> Value:
+    """A field of `Config`. A description is one line, with code in backticks, as is what a choice means."""
+    rules: dict[str, object] = {"description": description}
+    if within:
+        rules["minimum"], rules["maximum"] = within
+    if choices:
+        rules["enum"], rules["enumDescriptions"] = list(choices), list(choices.values())
+    return field(default=default, metadata=rules)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """One immutable set of settings."""
 
-    enabled: bool = True
-    model: str = "flash"
-    """A name from `flash-ls model list`, or the path of an artifact folder."""
-    precision: str = "auto"
-    """int4 (least memory), int8 (most exact), mixed (both: quickest words), or auto: what suits the machine."""
-    threads: int = 0
-    """Threads of one forward pass; 0 lets the machine decide."""
-    cache_mb: int = 64
-    """Megabytes that the prompts of recent requests may take in the prefix cache."""
-    budget_ms: int = 4000
-    """After this many milliseconds a request answers with the whole lines it has."""
-    max_line_tokens: int = 48
-    max_block_tokens: int = 192
-    prefix_tokens: int = 640
-    """How much of the text before the cursor the model sees."""
-    suffix_tokens: int = 160
-    """How much of the text after the cursor the model sees."""
-    context_tokens: int = 600
-    """How much of the rest of the project the model sees; 0: nothing."""
-    exclude: tuple[str, ...] = ()
-    """Files of the project that the model never sees, as lines of a .gitignore file."""
-    min_confidence: float = 0.3
-    """A suggestion that nobody asked for is shown if it is right with this probability; 0 shows all."""
-    complete_comments: bool = True
-    complete_strings: bool = True
-    max_file_bytes: int = 4_000_000
-    """Larger files get no completions."""
-    statistics: bool = True
-    """False: nothing is counted, what suggestions become of is not followed, and `min_confidence` does not adapt."""
+    enabled: bool = _setting(True, "Suggest anything at all; `false` frees the memory of the model.")
+    model: str = _setting("flash", "A name from `flash-ls model list`, or the path of an artifact folder.")
+    precision: str = _setting("auto", "How exactly the model computes.", choices=PRECISIONS)
+    cache_mb: int = _setting(
+        64, "MB of memory for the prompts of recent requests; one of 1,300 tokens takes 32.", (1, 100_000)
+    )
+    threads: int = _setting(
+        0, "Threads of one forward pass; 0: half of the logical processors, at least two.", (0, 256)
+    )
+    budget_ms: int = _setting(
+        4000, "After so many milliseconds a request answers with the whole lines it has.", (1, 600_000)
+    )
+    max_line_tokens: int = _setting(48, "The longest answer where one line is completed, in tokens.", (1, MOST_TOKENS))
+    max_block_tokens: int = _setting(192, "The longest answer where a body is offered, in tokens.", (1, MOST_TOKENS))
+    prefix_tokens: int = _setting(640, "Tokens before the cursor that the model sees.", (32, MOST_TOKENS))
+    suffix_tokens: int = _setting(160, "Tokens after the cursor that the model sees.", (1, MOST_TOKENS))
+    context_tokens: int = _setting(
+        600, "Tokens of the project's other files that the model sees; 0: none, and none is read.", (0, MOST_TOKENS)
+    )
+    exclude: tuple[str, ...] = _setting(
+        (), "Files of the project that the model never sees, as lines of a `.gitignore`."
+    )
+    min_confidence: float = _setting(
+        0.3, "What is shown unasked has to be right with this probability; 0 shows all.", (0, 1)
+    )
+    complete_comments: bool = _setting(True, "Suggest inside comments.")
+    complete_strings: bool = _setting(True, "Suggest inside strings.")
+    max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 1_000_000_000))
+    statistics: bool = _setting(
+        True, "Count what becomes of suggestions; `false` counts nothing, and `min_confidence` stays as it is set."
+    )
+
+
+SETTINGS = {setting.name: setting for setting in dataclasses.fields(Config)}
+
+
+def schema() -> dict[str, Any]:
+    """The settings as a JSON schema, in the order of `Config`."""
+    properties = {name: _described(setting) for name, setting in SETTINGS.items()}
+    return {"title": SECTION, "type": "object", "properties": properties, "additionalProperties": False}
 
 
 def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[Config, list[str]]:
@@ -54,14 +94,13 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     Raises `ConfigError` naming the key when a value has the wrong type or cannot be used.
     """
     base = base or Config()
-    defaults = dataclasses.asdict(base)
-    known = {key: _checked(key, value, type(defaults[key])) for key, value in settings.items() if key in defaults}
+    known = {key: _checked(SETTINGS[key], value) for key, value in settings.items() if key in SETTINGS}
     config = dataclasses.replace(base, **known)  # type: ignore[arg-type]
     told = config.prefix_tokens + config.suffix_tokens + config.context_tokens
     if told + config.max_block_tokens > MOST_TOKENS:
         parts = "prefix_tokens, suffix_tokens, context_tokens and max_block_tokens"
         raise ConfigError(f"Settings {parts} may be {MOST_TOKENS} together; lower one in your editor's settings.")
-    return config, [key for key in settings if key not in defaults]
+    return config, [key for key in settings if key not in SETTINGS]
 
 
 def section_of(settings: object) -> Mapping[str, object]:
@@ -74,15 +113,37 @@ def section_of(settings: object) -> Mapping[str, object]:
     return ours
 
 
-def _checked(key: str, value: object, kind: type) -> object:
-    fix = f"; correct {SECTION}.{key} in your editor's settings."
-    if kind is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return tuple(value)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"Setting {key} must be of type {TYPE_NAMES.get(kind, kind.__name__)}, not {value!r}{fix}")
-    least = LEAST.get(key, 1)
-    if type(value) is int and value < least:
-        raise ConfigError(f"Setting {key} must be at least {least}, not {value}{fix}")
-    return value
+def _described(setting: "dataclasses.Field[Any]") -> dict[str, Any]:
+    """One setting in JSON schema."""
+    default: Any = setting.default
+    if isinstance(default, tuple):
+        return {"type": "array", "items": {"type": "string"}, "default": list(default), **setting.metadata}
+    return {"type": SCHEMA_TYPES[type(default)], "default": default, **setting.metadata}
+
+
+def _checked(setting: "dataclasses.Field[Any]", value: object) -> object:
+    """The value as `Config` has it. Raises `ConfigError`."""
+    kind: Callable[[object], object] = type(setting.default)
+    if fault := _fault(setting, value):
+        fix = f"correct {SECTION}.{setting.name} in your editor's settings"
+        raise ConfigError(f"Setting {setting.name} must be {fault}, not {reprlib.repr(value)}; {fix}.")
+    return kind(value)
+
+
+def _fault(setting: "dataclasses.Field[Any]", value: Any) -> str | None:
+    """What the value should be and is not."""
+    kind, rules = type(setting.default), setting.metadata
+    if not _is_a(kind, value):
+        return f"of type {TYPE_NAMES.get(kind, kind.__name__)}"
+    if "enum" in rules and value not in rules["enum"]:
+        return f"one of {', '.join(rules['enum'])}"
+    if "minimum" in rules and not rules["minimum"] <= value <= rules["maximum"]:
+        return f"from {rules['minimum']} to {rules['maximum']}"
+    return None
+
+
+def _is_a(kind: type, value: object) -> bool:
+    """Whether JSON has the value as this type; it may leave the point of a number out."""
+    if kind is tuple:
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return type(value) is kind or (kind is float and type(value) is int)

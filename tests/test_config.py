@@ -1,13 +1,31 @@
-"""Settings: what a client may send, and what it is told when it sends something else."""
+"""Settings: what a client may send, what it is told when it sends something else, and how the table describes them."""
 
-import dataclasses
 import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flash_ls.config import Config, parse
+from flash_ls.artifact.catalog import find
+from flash_ls.config import MOST_TOKENS, Config, parse, schema
 from flash_ls.errors import ConfigError
+
+PROPERTIES: dict[str, dict[str, Any]] = schema()["properties"]
+WRONG_TYPES: dict[str, list[object]] = {
+    "boolean": [1, "true", None],
+    "integer": [True, 1.5, "1"],
+    "number": [False, "0.5", [0.5]],
+    "string": [None, 1, ["auto"]],
+    "array": ["a", [1], {"a": 1}],
+}
+
+
+def is_refused(name: str, value: object) -> bool:
+    """Whether the value is refused with a sentence that names the setting and says what to do."""
+    try:
+        parse({name: value})
+    except ConfigError as error:
+        return str(error).startswith(f"Setting {name} must be ") and f"; correct flashLs.{name} in" in str(error)
+    return False
 
 
 def test_known_settings_are_laid_over_the_base_and_unknown_ones_named() -> None:
@@ -16,19 +34,58 @@ def test_known_settings_are_laid_over_the_base_and_unknown_ones_named() -> None:
     assert unknown == ["colour"]
 
 
-@pytest.mark.parametrize(
-    "setting", [{"threads": "4"}, {"threads": -1}, {"budget_ms": 0}, {"enabled": 1}, {"prefix_tokens": 3900}]
-)
-def test_a_setting_that_cannot_be_used_is_named(setting: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(setting))):
-        parse(setting)
+def test_json_of_every_type_is_taken() -> None:
+    sent = json.loads('{"enabled": false, "threads": 3, "min_confidence": 1, "model": "m", "exclude": ["a/", "*.b"]}')
+    config, _ = parse(sent)
+    assert config == Config(enabled=False, threads=3, min_confidence=1.0, model="m", exclude=("a/", "*.b"))
+    assert type(config.min_confidence) is float
 
 
-def test_the_readme_has_every_setting_and_its_default() -> None:
-    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-    names, defaults = zip(
-        *(row.split(" | ")[:2] for row in readme.split("\n") if row.startswith("| `") and row.count("|") == 4),
-        strict=True,
-    )
-    told = dict(zip(", ".join(names).replace("| ", "").split(", "), ", ".join(defaults).split(", "), strict=True))
-    assert told == {f"`{name}`": f"`{json.dumps(value)}`" for name, value in dataclasses.asdict(Config()).items()}
+def test_the_schema_says_what_the_defaults_are() -> None:
+    defaults = {name: rules["default"] for name, rules in PROPERTIES.items()}
+    assert parse(json.loads(json.dumps(defaults))) == (Config(), [])
+    assert schema()["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_setting_is_described_and_of_one_type(name: str) -> None:
+    rules = PROPERTIES[name]
+    assert rules["description"].endswith(".")
+    assert "\n" not in rules["description"]
+    assert all(is_refused(name, value) for value in WRONG_TYPES[rules["type"]])
+
+
+@pytest.mark.parametrize("name", [name for name, rules in PROPERTIES.items() if rules["type"] in ("integer", "number")])
+def test_a_number_has_bounds(name: str) -> None:
+    least, most = PROPERTIES[name]["minimum"], PROPERTIES[name]["maximum"]
+    assert getattr(parse({name: least})[0], name) == least
+    assert least <= PROPERTIES[name]["default"] <= most
+    assert is_refused(name, least - 1)
+    assert is_refused(name, most + 1)
+    assert is_refused(name, 10**400)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1])
+def test_a_probability_is_one(value: float) -> None:
+    assert is_refused("min_confidence", value)
+
+
+def test_a_choice_is_one_of_those_there_are() -> None:
+    choices = PROPERTIES["precision"]["enum"]
+    assert set(choices) == {"auto", *find(Config().model).precisions}
+    assert len(PROPERTIES["precision"]["enumDescriptions"]) == len(choices)
+    assert [parse({"precision": choice})[0].precision for choice in choices] == choices
+    with pytest.raises(ConfigError, match=r"^Setting precision must be one of auto, .*, not 'int16'; correct"):
+        parse({"precision": "int16"})
+
+
+def test_a_long_value_is_not_repeated_in_full() -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse({"enabled": "x" * 10_000})
+    assert len(str(raised.value)) < 200
+
+
+def test_what_the_model_sees_has_to_fit_in_a_prompt() -> None:
+    parse({"prefix_tokens": MOST_TOKENS - 160 - 600 - 192})
+    with pytest.raises(ConfigError, match=f"prefix_tokens, .* may be {MOST_TOKENS} together; lower one"):
+        parse({"prefix_tokens": MOST_TOKENS - 160 - 600 - 191})
