@@ -8,7 +8,8 @@ FlashLsError
 │   ├── ManifestError                    a manifest cannot be read
 │   ├── SourceError                      the upstream weights cannot be had from any source
 │   ├── CorruptFile                      a file is not the one its manifest describes
-│   └── CacheFolderError                 the cache folder cannot be written
+│   ├── CacheFolderError                 the cache folder cannot be written
+│   └── EngineLost                       the process that had the model is gone; the next request starts another
 └── Cancelled                            nobody waits for the answer any more
 """
 
@@ -47,6 +48,10 @@ class CorruptFile(ModelError):
 
 class CacheFolderError(ModelError):
     """The cache folder cannot be written."""
+
+
+class EngineLost(ModelError):
+    """The process that had the model is gone; the next request starts another."""
 
 
 class Cancelled(FlashLsError):

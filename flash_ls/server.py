@@ -23,7 +23,7 @@ from flash_ls.bookkeeping import Bookkeeping
 from flash_ls.config import SECTION, Config, parse, section_of
 from flash_ls.context import Context
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
-from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
+from flash_ls.errors import Cancelled, ConfigError, DocumentError, EngineLost, FlashLsError
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
@@ -211,6 +211,9 @@ class FlashServer(LanguageServer):
             except asyncio.CancelledError:
                 answer = Answer([], "cancelled")
                 raise
+            except EngineLost as error:
+                logger.warning("%s", error)
+                answer = Answer([], "restarting")
             except FlashLsError as error:
                 self.tell(types.MessageType.Error, str(error))
             finally:

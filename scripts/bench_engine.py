@@ -37,7 +37,7 @@ from flash_ls.artifact.store import ensure
 from flash_ls.config import Config
 from flash_ls.engine import manifest
 from flash_ls.engine.drafter import NoDrafter
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, graph_file
 from flash_ls.engine.model import Model, default_threads
 from flash_ls.engine.tokenizer import Tokenizer
@@ -76,7 +76,7 @@ def measure(args: argparse.Namespace, gguf: Path | None) -> Results:
         measure_processes(child_command(folder, gguf), list(samples), args.processes, args.idle),
         type_text(probe(), "x", args.model).rss_mb,
         speculate(Speculation(model, tokenizer, described.prompt, costs.best), args),
-        measure_cancels(Engine(model, tokenizer, NoDrafter()), described.shape.vocabulary, args.cancels),
+        measure_cancels(LocalEngine(model, tokenizer, NoDrafter()), described.shape.vocabulary, args.cancels),
     )
 
 

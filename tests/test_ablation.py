@@ -14,12 +14,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from flash_ls.completer import load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import GenerationParams, Step
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.local import load_completer
 from flash_ls.postprocess import AnswerRule, LineRule
 from scripts import ablation, answers, predictions
 from scripts import eval as evaluation

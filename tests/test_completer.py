@@ -9,16 +9,17 @@ from unittest.mock import Mock
 
 import pytest
 
-from flash_ls.completer import Completer, Completion, Watch, load_completer
+from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine.costs import PassCosts, StepCosts
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
 from flash_ls.index import Index
+from flash_ls.local import load_completer
 from flash_ls.project import Project
 from flash_ls.tuning import load_model
 from tests.memory_folder import Folder
@@ -45,7 +46,7 @@ class Desk:
         self.snapshot = Snapshot(f"file:///{path}", "", 1, before + after, len(before))
         start = before.replace("\r\n", "\n")
         self.model = ScriptedModel(tokenizer, start + says, None if instead is None else start + instead)
-        self.completer = Completer(Engine(self.model, tokenizer), FORM, config)
+        self.completer = Completer(LocalEngine(self.model, tokenizer), FORM, config)
 
     def complete(self) -> Completion:
         return self.completer.complete(self.snapshot, Deadline())

@@ -131,7 +131,9 @@ class CancelsInside(Deadline):
     """Cancelled when the pass has registered its interrupt: whoever is interrupted has only that to notice by."""
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+    def interrupting(
+        self, interrupt: Callable[[], None], released: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         with super().interrupting(interrupt):
             self.cancel()
             yield
@@ -161,7 +163,9 @@ class CancelledByThread(Deadline):
     DELAY_S = 0.005
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+    def interrupting(
+        self, interrupt: Callable[[], None], released: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         timer = threading.Timer(self.DELAY_S, self.cancel)
         with super().interrupting(interrupt):
             timer.start()

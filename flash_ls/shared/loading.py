@@ -1,0 +1,35 @@
+"""A completer whose model is in the process that all servers share."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from flash_ls.completer import Completer
+from flash_ls.config import Config
+from flash_ls.deadline import Progress
+from flash_ls.engine import manifest
+from flash_ls.engine.manifest import TOKENIZER_FILE
+from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.shared.launch import Launch, meeting
+from flash_ls.shared.remote import RemoteEngine
+
+SETTINGS = ("precision", "threads", "cache_mb")
+"""Those that the process has to know."""
+
+
+def load_completer(home: Path, folder: Path, config: Config, progress: Progress) -> Completer | None:
+    """A completer for the artifact in `folder`; None if there is no safe place to share it.
+
+    Raises `ModelError`, and what `progress` raises.
+    """
+    described = manifest.read(folder)
+    place = meeting(home, folder, described.revision, config)
+    if not place.is_private:
+        return None
+    settings = json.dumps({name: getattr(config, name) for name in SETTINGS})
+    # -P: nothing of the folder in which an editor has started us is to be imported.
+    command = [sys.executable, "-P", "-m", "flash_ls", "engine", str(folder.resolve()), settings]
+    engine = RemoteEngine(Launch(place, command).connect, Tokenizer(folder / TOKENIZER_FILE))
+    engine.connect(partial(progress, "Starting the model", 0.0))
+    return Completer(engine, described.prompt, config)
