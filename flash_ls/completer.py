@@ -98,7 +98,16 @@ class Watch:
 class Completer:
     """Answers requests one at a time, on the engine's thread."""
 
-    def __init__(self, engine: Engine, form: PromptFormat, config: Config, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        form: PromptFormat,
+        config: Config,
+        context: Context | None = None,
+        precision: str = "",
+    ) -> None:
+        """`precision`: what the model runs in, to be told to people."""
+        self.precision = precision
         self.config = config
         """May be replaced between requests."""
         self.context = context

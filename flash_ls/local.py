@@ -19,4 +19,4 @@ def load_completer(folder: Path, config: Config) -> Completer:
     model, costs = load_model(folder, described, config)
     engine = LocalEngine(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
     process.release_memory()
-    return Completer(engine, described.prompt, config)
+    return Completer(engine, described.prompt, config, precision=model.precision)

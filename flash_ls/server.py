@@ -234,7 +234,8 @@ class FlashServer(LanguageServer):
     def report(self) -> dict[str, object]:
         """What this server is, what it does, and how the last requests ended. No code is in it."""
         said = self.status.now._asdict()
-        facts = {"version": __version__, "model": self.config.model, "precision": self.config.precision}
+        precision = self.suggester.completer.precision if self.suggester.completer else self.config.precision
+        facts = {"version": __version__, "model": self.config.model, "precision": precision}
         return {**said, **facts, "since": self._since, **self.books.journal.as_dict()}
 
     def changed(self, uri: str) -> None:

@@ -39,7 +39,8 @@ from flash_ls.engine import manifest
 from flash_ls.engine.drafter import NoDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, graph_file
-from flash_ls.engine.model import Model, default_threads
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import default_threads
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.tuning import load_model

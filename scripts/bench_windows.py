@@ -57,13 +57,10 @@ def windows(count: int, files: Sequence[Path], command: Sequence[str]) -> Iterat
         yield opened
 
 
-def processes(opened: Sequence[Window]) -> set[int]:
-    """Those of the windows and of what they share."""
-    return {window.server.process.pid for window in opened} | {
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"\0flash_ls\0engine\0" in path.read_bytes()
-    }
+def engines() -> set[int]:
+    """The processes that have a model for others."""
+    commands = {path.parent.name: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return {int(number) for number, command in commands.items() if b"\0flash_ls\0engine\0" in command}
 
 
 def type_together(opened: Sequence[Window], keys: int) -> list[list[Keystroke]]:
@@ -92,7 +89,7 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, object]:
     with windows(count, args.files, command) as opened:
         alone = waited(opened[0].type(args.keys))
         three = waited([key for keys in type_together(opened[:3], args.keys) for key in keys])
-        pids = processes(opened)
+        pids = {window.server.process.pid for window in opened} | (set() if args.in_process else engines())
         memory = {"processes": len(pids), "pss_mb": round(sum(map(proportional_mb, pids)))}
         return {"windows": count, **memory, "one_types_ms": alone, "three_type_ms": three if count >= 3 else None}
 

@@ -22,7 +22,7 @@ from flash_ls.engine.drafter import Drafter, NoDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest, graph_file
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import ModelMissing
 from scripts import bench_engine, quality

@@ -30,7 +30,7 @@ OWNERS = {
     "pygls": {"server", "protocol", "progress_bar"},
     "lsprotocol": {"server", "protocol", "progress_bar"},
     "tree_sitter": {"grammar"},
-    "onnxruntime": {"engine.model"},
+    "onnxruntime": {"engine.onnx_model"},
     "tokenizers": {"engine.tokenizer"},
     "msgspec": {"shared.messages", "shared.channel"},
     "pathspec": {"workspace"},

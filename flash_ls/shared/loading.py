@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from flash_ls import process
 from flash_ls.completer import Completer
 from flash_ls.config import Config
 from flash_ls.deadline import Progress
@@ -31,5 +32,6 @@ def load_completer(home: Path, folder: Path, config: Config, progress: Progress)
     # -P: nothing of the folder in which an editor has started us is to be imported.
     command = [sys.executable, "-P", "-m", "flash_ls", "engine", str(folder.resolve()), settings]
     engine = RemoteEngine(Launch(place, command).connect, Tokenizer(folder / TOKENIZER_FILE))
+    process.release_memory()
     engine.connect(partial(progress, "Starting the model", 0.0))
-    return Completer(engine, described.prompt, config)
+    return Completer(engine, described.prompt, config, precision=engine.precision)

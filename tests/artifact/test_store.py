@@ -31,7 +31,7 @@ from flash_ls.engine.manifest import (
     TOKENIZER_FILE,
     graph_file,
 )
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import (
     CacheFolderError,

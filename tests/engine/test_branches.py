@@ -12,7 +12,7 @@ from flash_ls.engine.branches import LEAST_LIKELIHOOD, Branches
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import write_artifact
 

@@ -9,7 +9,8 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.engine import Engine, LocalEngine
-from flash_ls.engine.model import Model, OnnxModel
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.slots import MOST_SLOTS
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, ModelError

@@ -12,7 +12,7 @@ import pytest
 from flash_ls.deadline import Deadline
 from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.manifest import DATA_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE, graph_file
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.errors import Cancelled, ModelError
 from tests.reference_model import Array, ReferenceModel
 from tests.toy_model import SHAPE, ToyWeights, write_artifact

@@ -17,7 +17,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import GenerationParams
 from flash_ls.engine.engine import LocalEngine
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import launch, messages, remote

@@ -11,7 +11,7 @@ import pytest
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import messages

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from tests.lsp_client import LspProcess, python_module
 from tests.typist import Keystroke, Typist
 
