@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection, Listener
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import Engine
@@ -30,6 +30,9 @@ UNUSED_S = 1800.0
 """So long it stays without any request."""
 STUCK_S = 60.0
 """A pass that takes longer will never end."""
+SILENT_S = 10.0
+"""So long a server may take for a verdict."""
+MOST_CONNECTIONS = 64
 LOOK_S = 1.0
 MOST_SHARES = 4
 """Times the memory of one server's prompts: more of them are not typed in at once."""
@@ -87,7 +90,7 @@ class EngineProcess:
             threading.Thread(target=self._talk, args=(connection,), daemon=True, name="connection").start()
 
     def _talk(self, connection: Connection) -> None:
-        if not is_ours(connection):
+        if not is_ours(connection) or self._connections >= MOST_CONNECTIONS:
             connection.close()
             return
         self._count(1)
@@ -194,6 +197,9 @@ class Session:
     def _is_enough(self, deadline: Deadline, verdicts: SimpleQueue[bool], text: str) -> bool:
         """Have the server judge, which alone knows what it is about. Raises `Cancelled`."""
         self._channel.send(messages.Text(text))
-        enough = verdicts.get()
+        try:
+            enough = verdicts.get(timeout=min(max(0.0, deadline.remaining_ms / 1000), SILENT_S))
+        except Empty:
+            enough = True  # the server's process is stopped; nobody else shall wait for it
         deadline.check()
         return enough

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import AuthenticationError
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,9 +89,10 @@ def _user() -> str:
 class Launch:
     """Connects one server, whatever becomes of the processes it connects to."""
 
-    def __init__(self, meeting: Meeting, command: Sequence[str]) -> None:
-        """`command` runs the process: it prints a line to say that it listens, or why it cannot."""
+    def __init__(self, meeting: Meeting, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """`command` runs the process, with more `environment`; if it cannot, it prints a line that says why."""
         self._meeting = meeting
+        self._environment = environment
         self._command = command
         self._process: subprocess.Popen[str] | None = None
 
@@ -148,7 +149,16 @@ class Launch:
         out, none = subprocess.PIPE, subprocess.DEVNULL
         try:
             with self._log.open("w", encoding="utf-8") as log:
-                return subprocess.Popen(self._command, stdin=none, stdout=out, stderr=log, text=True, **_DETACHED)
+                return subprocess.Popen(
+                    self._command,
+                    cwd=self._meeting.folder,
+                    env=os.environ | self._environment,
+                    stdin=none,
+                    stdout=out,
+                    stderr=log,
+                    text=True,
+                    **_DETACHED,
+                )
         except OSError as error:
             raise ModelError(
                 f"The model's process cannot be started ({error}); try `flash-ls --in-process`."

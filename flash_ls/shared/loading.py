@@ -1,6 +1,8 @@
 """A completer whose model is in the process that all servers share."""
 
 import json
+import os
+import site
 import sys
 from functools import partial
 from pathlib import Path
@@ -29,9 +31,17 @@ def load_completer(home: Path, folder: Path, config: Config, progress: Progress)
     if not place.is_private:
         return None
     settings = json.dumps({name: getattr(config, name) for name in SETTINGS})
-    # -P: nothing of the folder in which an editor has started us is to be imported.
     command = [sys.executable, "-P", "-m", "flash_ls", "engine", str(folder.resolve()), settings]
-    engine = RemoteEngine(Launch(place, command).connect, Tokenizer(folder / TOKENIZER_FILE))
+    launch = Launch(place, command, environment(home))
+    engine = RemoteEngine(launch.connect, Tokenizer(folder / TOKENIZER_FILE))
     process.release_memory()
     engine.connect(partial(progress, "Starting the model", 0.0))
     return Completer(engine, described.prompt, config, precision=engine.precision)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """For a process whose working folder is another, so that nothing is imported from that of an editor."""
+    checkout = str(Path(__file__).parents[2])
+    known = [] if checkout in site.getsitepackages() else [checkout]
+    path = os.pathsep.join([*known, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"FLASH_LS_HOME": str(home.resolve()), "PYTHONPATH": path}

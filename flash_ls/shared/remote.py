@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 
@@ -100,20 +100,24 @@ class RemoteEngine:
         self, channel: Channel[messages.ToServer], request: messages.Request, enough: Callable[[str], bool]
     ) -> messages.Answer:
         try:
-            channel.send(request)
+            self._send(channel, request)
             message = self._receive(channel)
             while isinstance(message, messages.Text):
-                channel.send(messages.Enough(enough(message.text)))
+                self._send(channel, messages.Enough(enough(message.text)))
                 message = self._receive(channel)
-        except (OSError, EOFError, ValueError) as error:
-            log.warning("the engine process is lost: %s", error or type(error).__name__)
-            self.close()
-            raise EngineLost("The model's process has ended; the next request starts another.") from error
         except BaseException:
-            self.close()  # it still waits for a verdict
+            self.close()  # it is lost, or waits for a verdict that will not come
             raise
         assert not isinstance(message, messages.Hello | messages.Pong)
         return message
+
+    def _send(self, channel: Channel[messages.ToServer], message: messages.Message) -> None:
+        with _losing():
+            channel.send(message)
+
+    def _receive(self, channel: Channel[messages.ToServer]) -> messages.ToServer:
+        with _losing():
+            return self._await(channel)
 
     def _tell(self, message: messages.Cancel | messages.Release) -> None:
         """From any thread."""
@@ -121,7 +125,7 @@ class RemoteEngine:
             with suppress(OSError):  # the thread that waits for an answer notices
                 channel.send(message)
 
-    def _receive(self, channel: Channel[messages.ToServer]) -> messages.ToServer:
+    def _await(self, channel: Channel[messages.ToServer]) -> messages.ToServer:
         """The next message but `Pong`. Raises `OSError`, `EOFError` and `ValueError`; kills a process that is stuck."""
         message: messages.ToServer = messages.Pong()
         while isinstance(message, messages.Pong):
@@ -136,3 +140,13 @@ class RemoteEngine:
     def _kill(self) -> None:
         with suppress(OSError):
             os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+@contextmanager
+def _losing() -> Iterator[None]:
+    """Turns the ways in which a connection ends into `EngineLost`."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError) as error:
+        log.warning("the engine process is lost: %s", error or type(error).__name__)
+        raise EngineLost("The model's process has ended; the next request starts another.") from error

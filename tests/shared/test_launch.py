@@ -23,6 +23,7 @@ from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import launch, messages, remote
 from flash_ls.shared.channel import Channel
 from flash_ls.shared.launch import TAKEN, Launch, Meeting, meeting
+from flash_ls.shared.loading import environment
 from flash_ls.shared.remote import RemoteEngine
 
 PROMPT = [5, 6, 7, 8] * 20
@@ -36,7 +37,7 @@ class Place:
     """A home folder, the processes that run for it, and servers."""
 
     def __init__(self, home: Path, toy: Path, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+        self.home, self.tokenizer = home, tokenizer
         self.meeting: Meeting = meeting(home, toy, manifest.read(toy).revision, CONFIG)
         self.command = [sys.executable, "-m", "flash_ls", "engine", str(toy), SETTINGS]
         self.pids: set[int] = set()
@@ -46,7 +47,7 @@ class Place:
         return RemoteEngine(self._connect, self.tokenizer)
 
     def _connect(self, check: Callable[[], object]) -> tuple[Channel[messages.ToServer], messages.Hello]:
-        found = Launch(self.meeting, self.command).connect(check)
+        found = Launch(self.meeting, self.command, environment(self.home)).connect(check)
         self.pids.add(found[1].pid)
         return found
 

@@ -167,6 +167,15 @@ def test_a_server_that_dies_stops_its_work(shared: SharedToy, model: OnnxModel) 
     assert ask(shared.engine(), PROMPT).tokens
 
 
+def test_a_server_that_is_stopped_keeps_nobody_waiting(shared: SharedToy) -> None:
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT, 200.0))
+    while not isinstance(channel.receive(), messages.Text):
+        pass
+    answer = shared.engine().generate(PROMPT, PARAMS, Deadline(gives_way=True))
+    assert answer.tokens
+
+
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x81\xa4type\xa4Nope", os.urandom(100)])
 def test_who_speaks_nonsense_is_hung_up_on(shared: SharedToy, garbage: bytes) -> None:
     connection = connect(shared.folder, NAME)
@@ -178,7 +187,7 @@ def test_who_speaks_nonsense_is_hung_up_on(shared: SharedToy, garbage: bytes) ->
     assert ask(shared.engine(), PROMPT).tokens
 
 
-def _generate(prompt: list[int]) -> messages.Generate:
+def _generate(prompt: list[int], budget_ms: float = 60_000.0) -> messages.Generate:
     return messages.Generate(
-        1, prompt, 60_000.0, False, max_tokens=100, stop_ids=frozenset(), healed=b"", forced=(), least_likelihood=-1e9
+        1, prompt, budget_ms, False, max_tokens=100, stop_ids=frozenset(), healed=b"", forced=(), least_likelihood=-1e9
     )
