@@ -29,13 +29,14 @@ class SharedToy:
         self.connections = 0
 
     def __enter__(self) -> Self:
-        listener = listen(self.folder, NAME)  # at once, so that it is there to connect to
+        listener = self._listener = listen(self.folder, NAME)  # at once, so that it is there to connect to
         self.process = EngineProcess(self._engine, self.turns, self.slots, "fp32")
         threading.Thread(target=self.process.serve, args=(lambda: listener, lambda: True), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The thread ends with the test's process."""
+        """Its threads end with the test's process."""
+        self._listener.close()
 
     def connect(self, check: Callable[[], object] = lambda: None) -> tuple[Channel[messages.ToServer], messages.Hello]:
         """What `Launch.connect` does."""
