@@ -9,6 +9,7 @@ FlashLsError
 │   ├── SourceError                      the upstream weights cannot be had from any source
 │   ├── CorruptFile                      a file is not the one its manifest describes
 │   ├── CacheFolderError                 the cache folder cannot be written
+│   ├── ModelFailed                      a pass failed, and another may as well
 │   └── EngineLost                       the process that had the model is gone; the next request starts another
 └── Cancelled                            nobody waits for the answer any more
 """
@@ -48,6 +49,10 @@ class CorruptFile(ModelError):
 
 class CacheFolderError(ModelError):
     """The cache folder cannot be written."""
+
+
+class ModelFailed(ModelError):
+    """A pass failed, and another may as well."""
 
 
 class EngineLost(ModelError):

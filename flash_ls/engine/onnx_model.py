@@ -13,7 +13,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.head import Head, IdArray, Logits
 from flash_ls.engine.manifest import ModelManifest, ModelShape, graph_file
-from flash_ls.errors import ModelError
+from flash_ls.errors import ModelError, ModelFailed
 
 CPU = "CPUExecutionProvider"
 RECHECK_BELOW = 0.7
@@ -104,7 +104,7 @@ class OnnxModel:
                 self._session.run_with_iobinding(binding, options)
             except _RUN_ERRORS as error:
                 deadline.check()
-                raise ModelError(f"The model failed; restart the server ({error}).") from error
+                raise ModelFailed(f"The model failed; restart the server ({error}).") from error
 
 
 class _Buffers:

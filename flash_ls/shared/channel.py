@@ -49,7 +49,17 @@ class Channel(Generic[In]):
         except OSError:
             return True
 
+    def hang_up(self) -> None:
+        """Have both ends notice that it is over. From any thread."""
+        with contextlib.suppress(OSError):
+            if WINDOWS:
+                self._connection.close()
+            else:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as end:
+                    end.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        """By the thread that receives."""
         with contextlib.suppress(OSError):
             self._connection.close()
 

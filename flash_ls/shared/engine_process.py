@@ -5,7 +5,6 @@ It ends when nobody has been connected for a while, or when nobody has asked for
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -20,7 +19,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.slots import Slots
 from flash_ls.engine.turns import Turns
-from flash_ls.errors import Cancelled, FlashLsError
+from flash_ls.errors import Cancelled, FlashLsError, ModelFailed
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel, is_ours
 
@@ -54,6 +53,7 @@ class EngineProcess:
         self._connections = 0
         self._used = time.monotonic()
         self._lock = threading.Lock()
+        self._failed = threading.Event()
 
     def serve(self, listen: Callable[[], Listener], is_known: Callable[[], bool]) -> None:
         """Accept connections until the process is to end. Raises `OSError` if it cannot.
@@ -61,8 +61,7 @@ class EngineProcess:
         `is_known` tells whether others still find it; if somebody has removed its socket, it listens anew.
         """
         self._accept(listen())
-        while not self._is_over():
-            time.sleep(LOOK_S)
+        while not self._failed.wait(LOOK_S) and not self._is_over():
             if not is_known():
                 self._accept(listen())
 
@@ -95,7 +94,7 @@ class EngineProcess:
             return
         self._count(1)
         channel = Channel(connection, messages.TO_ENGINE)
-        session = Session(channel, self._new_engine(), self._turns, self.used)
+        session = Session(channel, self._new_engine(), self._turns, self.used, self._failed.set)
         try:
             channel.send(self._hello)
             while True:
@@ -123,8 +122,15 @@ class Session:
     """
 
     def __init__(
-        self, channel: Channel[messages.ToEngine], engine: Engine, turns: Turns, used: Callable[[], None]
+        self,
+        channel: Channel[messages.ToEngine],
+        engine: Engine,
+        turns: Turns,
+        used: Callable[[], None],
+        fail: Callable[[], None],
     ) -> None:
+        """`used` is called whenever something is asked; `fail` if the process is of no use any more."""
+        self._fail = fail
         self._channel = channel
         self._engine = engine
         self._turns = turns
@@ -170,8 +176,10 @@ class Session:
         self._verdicts.put(True)  # for who waits for one
 
     def _answer(self, request: messages.Request, deadline: Deadline, verdicts: SimpleQueue[bool]) -> None:
-        with contextlib.suppress(OSError):  # the server is gone
+        try:
             self._channel.send(self._answered(request, deadline, verdicts))
+        except OSError:  # one of both ends is of no use any more
+            self._channel.hang_up()
         self._used()
 
     def _answered(self, request: messages.Request, deadline: Deadline, verdicts: SimpleQueue[bool]) -> messages.Answer:
@@ -180,6 +188,10 @@ class Session:
                 return self._done(request, deadline, partial(self._is_enough, deadline, verdicts))
         except Cancelled:
             return messages.Cancelled()
+        except (ModelFailed, MemoryError) as error:
+            log.error("the model failed, and the process ends: %s", error)
+            self._fail()
+            raise ConnectionAbortedError from error
         except FlashLsError as error:
             return messages.Failed(str(error))
         except Exception:

@@ -17,7 +17,7 @@ from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel
 
-SILENCE_S = 5.0
+SILENCE_S = 3.0
 """So long the process may say nothing before it is asked whether it runs, and so long it has to say so."""
 
 log = logging.getLogger(__name__)

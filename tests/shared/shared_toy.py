@@ -27,11 +27,18 @@ class SharedToy:
         self.turns = Turns()
         self.slots = Slots(model.new_cache, CACHE_MB)
         self.connections = 0
+        self.ended = threading.Event()
+        """Whether the process would be at its end."""
 
     def __enter__(self) -> Self:
         listener = self._listener = listen(self.folder, NAME)  # at once, so that it is there to connect to
         self.process = EngineProcess(self._engine, self.turns, self.slots, "fp32")
-        threading.Thread(target=self.process.serve, args=(lambda: listener, lambda: True), daemon=True).start()
+
+        def serve() -> None:
+            self.process.serve(lambda: listener, lambda: True)
+            self.ended.set()
+
+        threading.Thread(target=serve, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:

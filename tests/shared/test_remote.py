@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.errors import Cancelled, EngineLost, ModelError
+from flash_ls.errors import Cancelled, EngineLost, ModelError, ModelFailed
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel, connect
 from tests.engine.toy_drafters import WatchedModel
@@ -139,6 +140,14 @@ def test_a_fault_of_the_stop_rule_is_not_the_next_requests(shared: SharedToy) ->
     with pytest.raises(ZeroDivisionError):
         ask(engine, PROMPT, replace(PARAMS, complete=lambda text: 1 // 0 == 0))
     assert ask(engine, PROMPT).tokens
+
+
+@pytest.mark.parametrize("error", [ModelFailed("broken"), MemoryError()])
+def test_a_process_whose_model_fails_ends(shared: SharedToy, model: OnnxModel, error: Exception) -> None:
+    shared.model = WatchedModel(model, before=Mock(side_effect=error))
+    with pytest.raises(EngineLost):
+        ask(shared.engine(), PROMPT)
+    assert shared.ended.wait(WAIT_S)
 
 
 def test_a_lost_connection_costs_one_answer(shared: SharedToy, model: OnnxModel) -> None:
