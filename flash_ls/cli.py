@@ -1,4 +1,7 @@
-"""What people type: `flash-ls` serves an editor; its sub-commands try the model, manage it and look for faults."""
+"""What people type: `flash-ls` serves an editor; its sub-commands try the model, manage it and look for faults.
+
+What runs a model is imported where it is used: a server that shares one does without, and is smaller.
+"""
 
 import argparse
 import json
@@ -14,15 +17,15 @@ from tqdm import tqdm
 from flash_ls import __version__, presence, private_file, status_text
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
-from flash_ls.completer import Completer, Completion, load_completer
+from flash_ls.completer import Completer, Completion
 from flash_ls.config import Config, schema
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
-from flash_ls.doctor import examine
 from flash_ls.document import Snapshot
 from flash_ls.errors import DocumentError, FlashLsError
 from flash_ls.project import Project
 from flash_ls.server import serve
+from flash_ls.shared import loading
 from flash_ls.source_file import snapshot_of_file
 from flash_ls.statistics import PRICE, WATTS, Statistics, total
 from flash_ls.statistics_page import page
@@ -66,7 +69,22 @@ class ProgressBar:
 
 def load(config: Config, progress: Progress) -> Completer:
     """The completer of the configured model, built first if need be."""
+    from flash_ls.local import load_completer
+
     return load_completer(store.ensure(config.model, progress), config)
+
+
+def share(config: Config, progress: Progress) -> Completer:
+    """The same, with the model in a process that all servers share, if there can be one."""
+    folder = store.ensure(config.model, progress)
+    return loading.load_completer(store.home(), folder, config, progress) or load(config, progress)
+
+
+def run_engine(args: argparse.Namespace) -> NoReturn:
+    """`flash-ls engine`, which servers run."""
+    from flash_ls.shared import main
+
+    main.run(store.home(), args.folder, args.settings)
 
 
 def parse_place(place: str) -> tuple[Path, int, int]:
@@ -164,6 +182,8 @@ def model_path(args: argparse.Namespace) -> None:
 
 def doctor(args: argparse.Namespace) -> None:
     """`flash-ls doctor`."""
+    from flash_ls.doctor import examine
+
     report = examine(Config(model=args.model))
     print("\n".join(f"{name:14} {fact}" for name, fact in report.facts))
     print("\n".join(f"wrong: {problem}" for problem in report.problems) or "\nNothing is wrong.")
@@ -230,7 +250,8 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
     parser.add_argument("--version", action="version", version=__version__)
-    parser.set_defaults(command=lambda args: serve(load, store.home()))
+    parser.add_argument("--in-process", action="store_true", help="have a model of its own for this server")
+    parser.set_defaults(command=lambda args: serve(load if args.in_process else share, store.home()))
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
@@ -244,6 +265,10 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("settings", help="every setting, as a JSON schema").set_defaults(command=settings)
     _add_status_commands(commands)
     _add_model_commands(commands.add_parser("model", help="manage the model"))
+    engine = commands.add_parser("engine")  # no help: not for people
+    engine.add_argument("folder", type=Path)
+    engine.add_argument("settings", type=json.loads)
+    engine.set_defaults(command=run_engine)
     return parser
 
 

@@ -6,26 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
-from pathlib import Path
 
-from flash_ls import process
 from flash_ls.confidence import MOST_TYPED, Evidence, Trace, probability
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
-from flash_ls.engine import manifest
 from flash_ls.engine.branches import Branches
 from flash_ls.engine.decode import Generation, GenerationParams, GenerationStats, Step
-from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import Engine
-from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
-from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.engine.manifest import PromptFormat
 from flash_ls.index import WORD
 from flash_ls.place import Fitted, Place
 from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
-from flash_ls.tuning import load_model
 
 MOST_TRIES = 6
 """Answers decoded for one suggestion, where the likelier ones do not fit."""
@@ -104,7 +98,16 @@ class Watch:
 class Completer:
     """Answers requests one at a time, on the engine's thread."""
 
-    def __init__(self, engine: Engine, form: PromptFormat, config: Config, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        form: PromptFormat,
+        config: Config,
+        context: Context | None = None,
+        precision: str = "",
+    ) -> None:
+        """`precision`: what the model runs in, to be told to people."""
+        self.precision = precision
         self.config = config
         """May be replaced between requests."""
         self.context = context
@@ -284,15 +287,6 @@ class Completer:
         most = min(block, line + MOST_BODY_TOKENS) if place.asks_for_a_line else block
         limit = most + prompt.healed_tokens
         return GenerationParams(limit, self._stop_ids, prompt.healed, place.rule.complete, least_likelihood=least)
-
-
-def load_completer(folder: Path, config: Config) -> Completer:
-    """A completer for the artifact in `folder`. Raises `ModelError`. Takes a second or two."""
-    described = manifest.read(folder)
-    model, costs = load_model(folder, described, config)
-    engine = Engine(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
-    process.release_memory()
-    return Completer(engine, described.prompt, config)
 
 
 def _silence(place: Place, config: Config) -> str:

@@ -18,12 +18,14 @@ Progress = Callable[[str, float], None]
 class Deadline:
     """A time budget with a cancel switch that reaches into whatever runs under it."""
 
-    def __init__(self, budget_ms: float = math.inf) -> None:
+    def __init__(self, budget_ms: float = math.inf, gives_way: bool = False) -> None:
+        """`gives_way`: to work for somebody who waits, of anyone that shares the model."""
+        self.gives_way = gives_way
         self._end = time.monotonic() + budget_ms / 1000
         self._lock = threading.Lock()
         self._cancelled = False
         self._released = False
-        self._interrupts: list[Callable[[], None]] = []
+        self._interrupts: list[tuple[Callable[[], None], Callable[[], None]]] = []
 
     @property
     def remaining_ms(self) -> float:
@@ -43,12 +45,16 @@ class Deadline:
         with self._lock:
             self._cancelled = True
             interrupts = list(self._interrupts)
-        for interrupt in interrupts:
+        for interrupt, _ in interrupts:
             interrupt()
 
     def release(self) -> None:
         """Want no answer any more, but let what is being read for it be read: the next request can use it."""
-        self._released = True
+        with self._lock:
+            self._released = True
+            interrupts = list(self._interrupts)
+        for _, released in interrupts:
+            released()
 
     def check(self) -> None:
         """Raise `Cancelled` if no answer is wanted. An expired budget does not raise: partial work is useful."""
@@ -62,13 +68,16 @@ class Deadline:
             raise Cancelled("the request was cancelled")
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, `cancel` also calls `interrupt`."""
+    def interrupting(
+        self, interrupt: Callable[[], None], released: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """While the block runs, `cancel` also calls `interrupt`, and `release` calls `released`."""
+        calls = (interrupt, released)
         with self._lock:
-            self._interrupts.append(interrupt)
+            self._interrupts.append(calls)
         try:
             self.check_reading()
             yield
         finally:
             with self._lock:
-                self._interrupts.remove(interrupt)
+                self._interrupts.remove(calls)

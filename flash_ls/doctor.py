@@ -17,7 +17,8 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.model import Model, default_threads
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import default_threads
 from flash_ls.errors import FlashLsError
 from flash_ls.tuning import load_model
 

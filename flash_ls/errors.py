@@ -8,7 +8,9 @@ FlashLsError
 │   ├── ManifestError                    a manifest cannot be read
 │   ├── SourceError                      the upstream weights cannot be had from any source
 │   ├── CorruptFile                      a file is not the one its manifest describes
-│   └── CacheFolderError                 the cache folder cannot be written
+│   ├── CacheFolderError                 the cache folder cannot be written
+│   ├── ModelFailed                      a pass failed, and another may as well
+│   └── EngineLost                       the process that had the model is gone; the next request starts another
 └── Cancelled                            nobody waits for the answer any more
 """
 
@@ -47,6 +49,14 @@ class CorruptFile(ModelError):
 
 class CacheFolderError(ModelError):
     """The cache folder cannot be written."""
+
+
+class ModelFailed(ModelError):
+    """A pass failed, and another may as well."""
+
+
+class EngineLost(ModelError):
+    """The process that had the model is gone; the next request starts another."""
 
 
 class Cancelled(FlashLsError):

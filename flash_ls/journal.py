@@ -22,6 +22,7 @@ class Reason(StrEnum):
     SECRET_FILE = "secret file"
     DISABLED = "disabled"
     LOADING = "loading"
+    RESTARTING = "restarting"
     EMPTY = "empty"
     DONE = "done"
     INSIDE_A_WORD = "inside a word"
@@ -44,6 +45,7 @@ _SENTENCES = {
     Reason.SECRET_FILE: "This looks like a file of keys or passwords, and those get no suggestions.",
     Reason.DISABLED: "flash-ls is off; set flashLs.enabled to true in your editor's settings.",
     Reason.LOADING: "The model is not loaded yet; if that takes more than a minute, run `flash-ls doctor`.",
+    Reason.RESTARTING: "The model's process has ended; the next request starts another.",
     Reason.EMPTY: "The model has nothing to add here.",
     Reason.DONE: "The line is complete as it is.",
     Reason.INSIDE_A_WORD: "The cursor is inside a word; move it to the end of the word, or ask for a suggestion.",

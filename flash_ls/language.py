@@ -208,6 +208,8 @@ class Language(NamedTuple):
     """A regular expression of code whose brackets are none: markup around it, or what stands for a part of a name."""
     bare_grammar: str = ""
     """The grammar of code without the tags that set it off from markup, if that is another one."""
+    in_names: str = "_"
+    """Characters of names besides letters and digits."""
 
 
 LANGUAGES = {
@@ -223,12 +225,17 @@ LANGUAGES = {
         _PYTHON_STATEMENT,
     ),
     "javascript": Language(
-        "tree_sitter_javascript:language", "javascript javascriptreact", "js mjs cjs jsx", _SCRIPT, _JS_WORDS
+        "tree_sitter_javascript:language",
+        "javascript javascriptreact",
+        "js mjs cjs jsx",
+        _SCRIPT,
+        _JS_WORDS,
+        in_names="_$",
     ),
     "typescript": Language(
-        "tree_sitter_typescript:language_typescript", "typescript", "ts mts cts", _SCRIPT, _TS_WORDS
+        "tree_sitter_typescript:language_typescript", "typescript", "ts mts cts", _SCRIPT, _TS_WORDS, in_names="_$"
     ),
-    "tsx": Language("tree_sitter_typescript:language_tsx", "typescriptreact", "tsx", _SCRIPT, _TS_WORDS),
+    "tsx": Language("tree_sitter_typescript:language_tsx", "typescriptreact", "tsx", _SCRIPT, _TS_WORDS, in_names="_$"),
     "go": Language(
         "tree_sitter_go:language", "go", "go", rf"{_DOUBLE}|{_SINGLE}|`[^`]*`?", _GO_WORDS, statements=_GO_STATEMENT
     ),
@@ -261,6 +268,7 @@ LANGUAGES = {
         _PHP_COMMENT,
         opaque=_PHP_MARKUP,
         bare_grammar="tree_sitter_php:language_php_only",
+        in_names="_$",
     ),
     "bash": Language(
         "tree_sitter_bash:language",
@@ -288,6 +296,7 @@ LANGUAGES = {
         "",
         statements=_NEVER,
         opaque=r"[#@]\{[^}\n]*\}?",
+        in_names="_-",
     ),
     "json": Language(
         "tree_sitter_json:language", "json jsonc", "json jsonc", _DOUBLE, "true false null", blocks="none"

@@ -22,26 +22,27 @@ class Requests:
         self._current: dict[str, Request[Any]] = {}
         self._released: list[Request[Any]] = []
 
-    def start(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> "Request[T]":
+    def start(self, key: str, budget_ms: float, work: Callable[[Deadline], T], gives_way: bool = False) -> "Request[T]":
         """Have `work` done, instead of what has the same key, once the worker thread comes to it.
 
-        The budget in milliseconds starts then. Of what was released, only what has the same key may go on before that.
+        `gives_way`: to the work of others that share the model. The budget in milliseconds starts when it begins. Of
+        what was released, only what has the same key may go on before that.
         """
         self.cancel(key)
         for released in self._released:
             if released.key != key:
                 released.cancel()
-        request = self._current[key] = Request(key, budget_ms, work)
+        request = self._current[key] = Request(key, budget_ms, work, gives_way)
         request.answer.add_done_callback(lambda answer: self._forget(key, request))
         request.begin(self._worker)
         return request
 
-    async def run(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> T | None:
+    async def run(self, key: str, budget_ms: float, work: Callable[[Deadline], T], gives_way: bool = False) -> T | None:
         """What `work` returns, or None as soon as `cancel` or a newer request with the same key wants it no more.
 
         Raises what `work` raises but `Cancelled`.
         """
-        request = self.start(key, budget_ms, work)
+        request = self.start(key, budget_ms, work, gives_way)
         try:
             return await request.answer
         finally:
@@ -81,11 +82,12 @@ class Requests:
 class Request(Generic[T]):
     """One piece of work and the future that its answer, or the lack of one, settles."""
 
-    def __init__(self, key: str, budget_ms: float, work: Callable[[Deadline], T]) -> None:
+    def __init__(self, key: str, budget_ms: float, work: Callable[[Deadline], T], gives_way: bool) -> None:
         self.key = key
         self.answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         """None if the work was cancelled before it ended."""
         self._budget_ms = budget_ms
+        self._gives_way = gives_way
         self._work = work
         self._deadline: Deadline | None = None
         self._cancelled = False
@@ -113,7 +115,7 @@ class Request(Generic[T]):
 
     def _run(self) -> T | None:
         # `cancel` sets its flag before it looks for the deadline, this the other way round: one always sees the other.
-        self._deadline = Deadline(self._budget_ms)
+        self._deadline = Deadline(self._budget_ms, self._gives_way)
         if self._cancelled:
             return None
         try:

@@ -23,7 +23,7 @@ from flash_ls.bookkeeping import Bookkeeping
 from flash_ls.config import SECTION, Config, parse, section_of
 from flash_ls.context import Context
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
-from flash_ls.errors import Cancelled, ConfigError, DocumentError, FlashLsError
+from flash_ls.errors import Cancelled, ConfigError, DocumentError, EngineLost, FlashLsError
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
@@ -211,6 +211,9 @@ class FlashServer(LanguageServer):
             except asyncio.CancelledError:
                 answer = Answer([], "cancelled")
                 raise
+            except EngineLost as error:
+                logger.warning("%s", error)
+                answer = Answer([], "restarting")
             except FlashLsError as error:
                 self.tell(types.MessageType.Error, str(error))
             finally:
@@ -231,7 +234,8 @@ class FlashServer(LanguageServer):
     def report(self) -> dict[str, object]:
         """What this server is, what it does, and how the last requests ended. No code is in it."""
         said = self.status.now._asdict()
-        facts = {"version": __version__, "model": self.config.model, "precision": self.config.precision}
+        precision = self.suggester.completer.precision if self.suggester.completer else self.config.precision
+        facts = {"version": __version__, "model": self.config.model, "precision": precision}
         return {**said, **facts, "since": self._since, **self.books.journal.as_dict()}
 
     def changed(self, uri: str) -> None:

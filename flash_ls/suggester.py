@@ -143,7 +143,7 @@ class Suggester:
     async def warm(self, snapshot: Snapshot) -> None:
         """Read the text at a cursor ahead. Any request stops this, and keeps what was read. Raises `ModelError`."""
         if self.completer is not None and self._requests.idle:
-            await self._requests.run(AHEAD, self.budget_ms, partial(self.completer.warm, snapshot))
+            await self._requests.run(AHEAD, self.budget_ms, partial(self.completer.warm, snapshot), gives_way=True)
 
     async def _answer(
         self, completer: Completer, snapshot: Snapshot, asked: int, superseded: asyncio.Future[None]

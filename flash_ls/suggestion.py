@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from flash_ls.document import Snapshot
+from flash_ls.language import LANGUAGES, language_of
 
 if TYPE_CHECKING:
     from flash_ls.completer import Completion
@@ -26,8 +27,10 @@ def extension(snapshot: Snapshot, start: int, completion: Completion) -> str | N
 
 def whole_word(snapshot: Snapshot, completion: Completion) -> tuple[int, str]:
     """The completion made to replace the word before the cursor too, as the offset where that begins and its text."""
+    language = LANGUAGES.get(language_of(snapshot.path, snapshot.language_id))
+    in_names = language.in_names if language else "_"
     start = snapshot.cursor
-    while start > 0 and (snapshot.text[start - 1].isalnum() or snapshot.text[start - 1] == "_"):
+    while start > 0 and (snapshot.text[start - 1].isalnum() or snapshot.text[start - 1] in in_names):
         start -= 1
     start = min(start, completion.start)
     return start, snapshot.text[start : completion.start] + completion.text

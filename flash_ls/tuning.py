@@ -17,7 +17,7 @@ from flash_ls.artifact.store import home
 from flash_ls.config import Config
 from flash_ls.engine.costs import PassCosts, StepCosts, measure
 from flash_ls.engine.manifest import ModelManifest
-from flash_ls.engine.model import CPU, VERSION, OnnxModel, available_providers, default_threads
+from flash_ls.engine.onnx_model import CPU, VERSION, OnnxModel, available_providers, default_threads
 from flash_ls.errors import ConfigError, ModelError
 
 log = logging.getLogger(__name__)

@@ -5,11 +5,15 @@ from urllib.parse import unquote
 
 
 def normalise(uri: str) -> str:
-    """Percent-encoding undone, scheme and drive letter in lower case. For comparing: it may be no URI any more."""
+    """Percent-encoding undone, scheme and drive letter in lower case, and `/` where Windows has backslashes.
+
+    For comparing: it may be no URI any more.
+    """
     scheme, colon, rest = uri.partition(":")
     # Bytes that are not UTF-8 keep distinct spellings: two files must never become one document.
     plain = scheme.lower() + colon + unquote(rest, errors="backslashreplace")
-    return re.sub(r"^file:///[A-Za-z]:", lambda drive: drive[0].lower(), plain)
+    drive = re.match(r"file:/{2,}([A-Za-z]):", plain)
+    return f"file:///{drive[1].lower()}:" + plain[drive.end() :].replace("\\", "/") if drive else plain
 
 
 def path_of(uri: str) -> str:

@@ -37,7 +37,7 @@ from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.drafter import LookupDrafter
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
@@ -107,7 +107,7 @@ STEPS = (
 class Ablated(Completer):
     """The completer without the parts that a step lacks."""
 
-    def __init__(self, step: Step, engine: Engine, form: PromptFormat, config: Config) -> None:
+    def __init__(self, step: Step, engine: LocalEngine, form: PromptFormat, config: Config) -> None:
         super().__init__(engine, form, config if step.has_project else replace(config, context_tokens=0))
         self._step = step
 
@@ -124,7 +124,7 @@ class Ablated(Completer):
         return Prompt(prompt.token_ids + word, prompt.stable_len, b"", 0)
 
 
-class Remembering(Engine):
+class Remembering(LocalEngine):
     """An engine that gives the same answer to the same question, the second time at no cost."""
 
     def generate(self, prompt: list[int], params: GenerationParams, deadline: Deadline) -> Generation:

@@ -37,9 +37,10 @@ from flash_ls.artifact.store import ensure
 from flash_ls.config import Config
 from flash_ls.engine import manifest
 from flash_ls.engine.drafter import NoDrafter
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, graph_file
-from flash_ls.engine.model import Model, default_threads
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import default_threads
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.tuning import load_model
@@ -76,7 +77,7 @@ def measure(args: argparse.Namespace, gguf: Path | None) -> Results:
         measure_processes(child_command(folder, gguf), list(samples), args.processes, args.idle),
         type_text(probe(), "x", args.model).rss_mb,
         speculate(Speculation(model, tokenizer, described.prompt, costs.best), args),
-        measure_cancels(Engine(model, tokenizer, NoDrafter()), described.shape.vocabulary, args.cancels),
+        measure_cancels(LocalEngine(model, tokenizer, NoDrafter()), described.shape.vocabulary, args.cancels),
     )
 
 

@@ -33,11 +33,12 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from flash_ls.artifact.store import ensure
-from flash_ls.completer import Completer, load_completer
+from flash_ls.completer import Completer
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
+from flash_ls.local import load_completer
 from flash_ls.process import release_memory
 from flash_ls.project import Project
 from flash_ls.workspace import Workspace

@@ -35,10 +35,11 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from flash_ls.artifact.store import ensure
-from flash_ls.completer import Completer, load_completer
+from flash_ls.completer import Completer
 from flash_ls.config import Config, parse
 from flash_ls.engine import manifest
 from flash_ls.errors import FlashLsError
+from flash_ls.local import load_completer
 from scripts import comparison, predictions, report
 from scripts.answers import record
 from scripts.cases import BENCH, SUITES, EvalError, Suite, check, digest, load_files, load_suite, spread

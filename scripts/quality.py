@@ -44,7 +44,8 @@ from flash_ls.engine.decode import prefill
 from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest, graph_file
-from flash_ls.engine.model import Model, OnnxModel
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.prompt import build_prompt

@@ -43,7 +43,8 @@ from scripts.replaying.typist import Habits
 from scripts.replaying.writing import keys_alone
 from scripts.report import check_plot, table
 
-OURS = [sys.executable, "-m", "flash_ls"]
+OURS = [sys.executable, "-m", "flash_ls", "--in-process"]
+"""With the model in the process whose CPU and memory are measured."""
 PEER = "llama.vim"
 SERVERS = {PEER: [sys.executable, str(Path(llama_vim.__file__))]}
 SESSION_KEYS = 200

@@ -24,7 +24,8 @@ from flash_ls.source_file import snapshot_of_file
 from tests.lsp_client import LspProcess
 from tests.typist import Keystroke, Typist
 
-SERVER = [sys.executable, "-m", "flash_ls"]
+SERVER = [sys.executable, "-m", "flash_ls", "--in-process"]
+"""With the model in the process whose memory is measured."""
 LARGEST_FILE = 4_000_000
 PATIENCE_S = 600
 """The first start builds the model."""

@@ -29,6 +29,7 @@ class FakeCompleter:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.precision = "int8"
         self.context: Context | None = None
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:

@@ -14,12 +14,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from flash_ls.completer import load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import GenerationParams, Step
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.local import load_completer
 from flash_ls.postprocess import AnswerRule, LineRule
 from scripts import ablation, answers, predictions
 from scripts import eval as evaluation
@@ -209,7 +209,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 def test_what_is_remembered_is_the_answer_to_the_same_question(tokenizer: Tokenizer) -> None:
     prompt = [FORM.fim_middle, *tokenizer.encode("a = ")[0]]
     model = ScriptedModel(tokenizer, "a = 1\nb = 2\ny = 2\nz = 3")
-    engines = [kind(model, tokenizer) for kind in (ablation.Remembering, Engine)]
+    engines = [kind(model, tokenizer) for kind in (ablation.Remembering, LocalEngine)]
     for changes in (*QUESTIONS.values(), *QUESTIONS.values()):
         params = replace(GenerationParams(40, frozenset(FORM.stop_ids), complete=LineRule().complete), **changes)
         ours, theirs = (engine.generate(prompt, params, Deadline()) for engine in engines)

@@ -19,10 +19,10 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import PREFILL_CHUNK, Generation, GenerationParams, generate
 from flash_ls.engine.drafter import Drafter, NoDrafter
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest, graph_file
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import ModelMissing
 from scripts import bench_engine, quality
@@ -437,12 +437,12 @@ class SlowModel(OnnxModel):
 
 
 def test_a_cancel_ends_the_answer_soon(folder: Path, described: ModelManifest, tokenizer: Tokenizer) -> None:
-    engine = Engine(SlowModel(folder, described, "fp32", threads=1), tokenizer, NoDrafter())
+    engine = LocalEngine(SlowModel(folder, described, "fp32", threads=1), tokenizer, NoDrafter())
     assert 0 < cancel_ms(engine, list(range(100)), delay_s=0.01) < 1000
 
 
 def test_cancels_of_both_kinds_are_counted(model: OnnxModel, tokenizer: Tokenizer, fast_turns: None) -> None:
-    times = measure_cancels(Engine(model, tokenizer, NoDrafter()), ROOM.vocabulary, 2)
+    times = measure_cancels(LocalEngine(model, tokenizer, NoDrafter()), ROOM.vocabulary, 2)
     assert {kind: len(taken) for kind, taken in times.items()} == {"prefill": 2, "decode": 2}
     assert all(0 <= ms < 1000 for taken in times.values() for ms in taken)
 

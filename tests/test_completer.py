@@ -9,16 +9,17 @@ from unittest.mock import Mock
 
 import pytest
 
-from flash_ls.completer import Completer, Completion, Watch, load_completer
+from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine.costs import PassCosts, StepCosts
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
 from flash_ls.index import Index
+from flash_ls.local import load_completer
 from flash_ls.project import Project
 from flash_ls.tuning import load_model
 from tests.memory_folder import Folder
@@ -45,7 +46,7 @@ class Desk:
         self.snapshot = Snapshot(f"file:///{path}", "", 1, before + after, len(before))
         start = before.replace("\r\n", "\n")
         self.model = ScriptedModel(tokenizer, start + says, None if instead is None else start + instead)
-        self.completer = Completer(Engine(self.model, tokenizer), FORM, config)
+        self.completer = Completer(LocalEngine(self.model, tokenizer), FORM, config)
 
     def complete(self) -> Completion:
         return self.completer.complete(self.snapshot, Deadline())
@@ -184,7 +185,7 @@ def test_a_loaded_completer_copies_where_passes_are_cheap(artifact: Path, monkey
     drafted = []
     for ms in ((5.0, 5.0), (5.0, 500.0)):
         costs = PassCosts(StepCosts((1, 16), ms))
-        monkeypatch.setattr("flash_ls.completer.load_model", lambda *given, costs=costs: (load_model(*given)[0], costs))
+        monkeypatch.setattr("flash_ls.local.load_model", lambda *given, costs=costs: (load_model(*given)[0], costs))
         completion = load_completer(artifact, CONFIG).complete(Snapshot("a.py", "", 1, text, len(text)), Deadline())
         assert completion.stats is not None
         drafted.append(completion.stats.drafted_tokens)
@@ -311,9 +312,9 @@ def test_a_file_of_secrets_is_not_completed(path: str, tokenizer: Tokenizer) -> 
 def test_a_file_of_secrets_is_not_read_ahead(tokenizer: Tokenizer) -> None:
     for path, read in ((".env", False), ("a.py", True)):
         desk = Desk(tokenizer, "PASSWORD = 1\nB = ¦\n", "2\n", path, CONFIG)
-        desk.model.new_cache = Mock(side_effect=desk.model.new_cache)  # type: ignore[method-assign]
+        desk.model.forward = Mock(side_effect=desk.model.forward)  # type: ignore[method-assign]
         desk.completer.warm(desk.snapshot, Deadline())
-        assert desk.model.new_cache.called == read
+        assert desk.model.forward.called == read
 
 
 # --- several answers, and silence ---

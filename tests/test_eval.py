@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from flash_ls.completer import Completer, Completion
 from flash_ls.confidence import Evidence, probability
 from flash_ls.config import Config
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.language import language_of
 from scripts import answers, cases, comparison, faults, holes, predictions, report, scores
@@ -479,7 +479,7 @@ def says(tokenizer: Tokenizer) -> Callable[[Case, str], Completer]:
     """A completer whose model continues a case as told."""
 
     def completer(case: Case, text: str) -> Completer:
-        engine = Engine(ScriptedModel(tokenizer, case.before + text), tokenizer)
+        engine = LocalEngine(ScriptedModel(tokenizer, case.before + text), tokenizer)
         return Completer(engine, FORM, Config(prefix_tokens=300, suffix_tokens=60))
 
     return completer

@@ -18,7 +18,7 @@ USE = """
 from pathlib import Path
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 folder = Path({folder!r})
 model = OnnxModel(folder, manifest.read(folder), "fp32", threads=1)
 model.forward([5, 6, 7], model.new_cache(), 1, Deadline())

@@ -13,14 +13,15 @@ import pytest
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.artifact.store import ensure
 from flash_ls.artifact.vocabulary import Vocabulary
-from flash_ls.completer import Completer, load_completer
+from flash_ls.completer import Completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.manifest import SHORTLIST_FILE
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.local import load_completer
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).resolve().parents[1]

@@ -610,7 +610,7 @@ def test_the_command_tells_of_the_last_requests(client: LspProcess, arguments: o
     client.inline(uri, 0, 99)
     client.inline(uri, 0, 11)
     said = told(client, arguments)
-    assert (said["state"], said["reason"], said["model"]) == ("ready", "shown", "flash")
+    assert [said[key] for key in ("state", "reason", "model", "precision")] == ["ready", "shown", "flash", "int8"]
     assert said["version"] == client.result["serverInfo"]["version"]
     assert time.time() - 600 < said["since"] < time.time()
     assert [entry["reason"] for entry in said["entries"][-2:]] == ["empty", "shown"]

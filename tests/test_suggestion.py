@@ -47,5 +47,20 @@ def test_the_whole_word_is_replaced(marked: str, text: str, back: int, expected:
     assert whole_word(snapshot, completion(snapshot, text, back)) == expected
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "word"),
+    [
+        ("javascript", "x = $b", "$b"),
+        ("php", "$a = $b", "$b"),
+        ("css", "a { a-b", "a-b"),
+        ("python", "x = a-b", "b"),
+        ("", "x = $b", "b"),
+    ],
+)
+def test_names_are_those_of_the_language(language: str, text: str, word: str) -> None:
+    snapshot = Snapshot("file:///a", language, 1, text, len(text))
+    assert whole_word(snapshot, completion(snapshot, "c")) == (len(text) - len(word), f"{word}c")
+
+
 def test_label() -> None:
     assert label("\r\n    return 1 \r\n    x") == "return 1"

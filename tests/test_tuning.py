@@ -14,7 +14,8 @@ from flash_ls.engine.cache import KVCache
 from flash_ls.engine.costs import WIDTHS, PassCosts, StepCosts, measure
 from flash_ls.engine.head import Logits
 from flash_ls.engine.manifest import ModelManifest
-from flash_ls.engine.model import CPU, Model, OnnxModel
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import CPU, OnnxModel
 from flash_ls.errors import ConfigError, ModelError
 from flash_ls.tuning import (
     RECHECKED,

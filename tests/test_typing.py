@@ -14,7 +14,7 @@ PATIENT = {"budget_ms": 60_000, "min_confidence": 0.0, "statistics": False}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LspProcess]:
-    with LspProcess([sys.executable, "-m", "flash_ls"], timeout_s=300) as process:
+    with LspProcess([sys.executable, "-m", "flash_ls", "--in-process"], timeout_s=300) as process:
         process.initialize(options=PATIENT)
         process.wait_until(lambda: any("reason=ready" in line for line in process.log))
         yield process

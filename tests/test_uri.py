@@ -10,6 +10,8 @@ from flash_ls.uri import file_name, normalise, path_of
     [
         ("file:///c%3A/x", "file:///c:/x"),
         ("file:///C:/x", "file:///c%3a/x"),
+        ("file:///C:\\Users\\Me\\x.py", "file:///c%3A/Users/Me/x.py"),
+        ("file://C:\\Users\\Me%5Cx.py", "file:///c:/Users/Me/x.py"),
         ("FILE:///tmp/%7Ea", "file:///tmp/~a"),
         ("file:///tmp/%C3%A9", "file:///tmp/é"),
     ],
@@ -18,7 +20,9 @@ def test_spellings_of_one_document(one: str, other: str) -> None:
     assert normalise(one) == normalise(other)
 
 
-@pytest.mark.parametrize("other", ["file:///c:/X", "file:///tmp/%E8", "file:///c%253A/x", "nonsense", "://["])
+@pytest.mark.parametrize(
+    "other", ["file:///c:/X", "file:///tmp/%E8", "file:///c%253A/x", "file:///tmp\\x", "nonsense", "://["]
+)
 def test_different_documents(other: str) -> None:
     assert normalise(other) not in {normalise("file:///c:/x"), normalise("file:///tmp/%E9")}
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 import flash_ls
-from flash_ls.completer import load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
-from flash_ls.engine.model import default_threads
+from flash_ls.engine.onnx_model import default_threads
+from flash_ls.local import load_completer
 from scripts.bench.peer import PEER, PEER_CONTEXT, Peer
 
 SETTLE_S = 1.0

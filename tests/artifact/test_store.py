@@ -19,7 +19,6 @@ from flash_ls.artifact.adapter import AdaptedWeights, Factors
 from flash_ls.artifact.catalog import CatalogEntry, find
 from flash_ls.artifact.gguf_file import GgufFile
 from flash_ls.artifact.source import FileSource
-from flash_ls.completer import load_completer
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
@@ -32,7 +31,7 @@ from flash_ls.engine.manifest import (
     TOKENIZER_FILE,
     graph_file,
 )
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import (
     CacheFolderError,
@@ -43,6 +42,7 @@ from flash_ls.errors import (
     ModelMissing,
     SourceError,
 )
+from flash_ls.local import load_completer
 from tests.artifact.conftest import Offer
 from tests.artifact.toy_build import BUILDING, Steps, toy_entry
 from tests.reference_model import ReferenceModel

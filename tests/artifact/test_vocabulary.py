@@ -12,7 +12,7 @@ from flash_ls.artifact.gguf_file import GgufFile
 from flash_ls.artifact.vocabulary import Vocabulary, whole
 from flash_ls.deadline import Deadline
 from flash_ls.engine.embedding import FloatArray
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.artifact.toy_build import toy_entry
 from tests.toy_model import FORM, SHAPE, write_artifact, write_gguf

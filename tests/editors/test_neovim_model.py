@@ -24,7 +24,7 @@ def nvim(neovim_installed: None, tmp_path_factory: pytest.TempPathFactory) -> It
     """One Neovim and one server for all, once the model answers."""
     folder = tmp_path_factory.mktemp("neovim")
     with Neovim(folder / "home") as nvim:
-        nvim.setup(python_module("flash_ls"), settings={"min_confidence": 0, "statistics": False})
+        nvim.setup(python_module("flash_ls"), settings={"min_confidence": 0, "statistics": False, "budget_ms": 60_000})
         nvim.open(folder / "warm.py", BANK)
         nvim.type("GA")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flash_ls.engine.manifest import TOKENIZER_FILE
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import SHAPE, write_artifact
 

@@ -10,9 +10,9 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.branches import LEAST_LIKELIHOOD, Branches
 from flash_ls.engine.decode import Generation, GenerationParams, Step
-from flash_ls.engine.engine import Engine
+from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.toy_model import write_artifact
 
@@ -25,7 +25,7 @@ FAR = 1000
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder: Path = tmp_path_factory.mktemp("toy") / "artifact"
     write_artifact(folder)
-    return Engine(OnnxModel(folder, manifest.read(folder), "fp32", 1), Tokenizer(folder / TOKENIZER_FILE))
+    return LocalEngine(OnnxModel(folder, manifest.read(folder), "fp32", 1), Tokenizer(folder / TOKENIZER_FILE))
 
 
 def answers(engine: Engine, most: int, params: GenerationParams = PARAMS, within: int = FAR) -> list[Generation]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_ls.engine.costs import WIDTHS, PassCosts, StepCosts, measure
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from tests.engine.toy_drafters import TYPICAL, WatchedModel
 
 Widths = st.sets(st.integers(2, 64), max_size=6).map(lambda more: (1, *sorted(more)))

@@ -13,7 +13,8 @@ from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.decode import PREFILL_CHUNK, Generation, GenerationParams, generate
 from flash_ls.engine.drafter import Drafter, LookupDrafter, NoDrafter
 from flash_ls.engine.head import IdArray, Logits
-from flash_ls.engine.model import Model, OnnxModel
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled
 from tests.engine.conftest import EVEN

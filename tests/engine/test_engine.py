@@ -8,8 +8,10 @@ import pytest
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.decode import Generation, GenerationParams
-from flash_ls.engine.engine import MOST_SLOTS, Engine
-from flash_ls.engine.model import Model, OnnxModel
+from flash_ls.engine.engine import Engine, LocalEngine
+from flash_ls.engine.model import Model
+from flash_ls.engine.onnx_model import OnnxModel
+from flash_ls.engine.slots import MOST_SLOTS
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, ModelError
 from tests.engine.toy_drafters import Guesser, WatchedModel
@@ -27,13 +29,13 @@ def ask(engine: Engine, prompt: list[int], params: GenerationParams = PARAMS) ->
 
 
 def answer_of_a_new_engine(model: Model, tokenizer: Tokenizer, prompt: list[int]) -> list[int]:
-    return ask(Engine(model, tokenizer), prompt).tokens
+    return ask(LocalEngine(model, tokenizer), prompt).tokens
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_typing_and_deleting_never_changes_an_answer(model: OnnxModel, tokenizer: Tokenizer, seed: int) -> None:
     chance = random.Random(seed)
-    engine = Engine(model, tokenizer, Guesser(seed) if seed % 2 else None)
+    engine = LocalEngine(model, tokenizer, Guesser(seed) if seed % 2 else None)
     files = [tokens_of(100 + number, 150) for number in range(4)]
     for _ in range(25):
         text = chance.choice(files)
@@ -44,7 +46,7 @@ def test_typing_and_deleting_never_changes_an_answer(model: OnnxModel, tokenizer
 
 
 def test_typing_feeds_only_what_is_new(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine, text = Engine(model, tokenizer), tokens_of(1, 200)
+    engine, text = LocalEngine(model, tokenizer), tokens_of(1, 200)
     assert ask(engine, text).stats.cached_tokens == 0
     for count in (1, 3):
         text += tokens_of(50 + count, count)
@@ -59,7 +61,7 @@ PASSES = 4 + PARAMS.max_tokens - 1
 
 def test_number_of_passes(model: OnnxModel, tokenizer: Tokenizer) -> None:
     watched = WatchedModel(model)
-    ask(Engine(watched, tokenizer), PROMPT)
+    ask(LocalEngine(watched, tokenizer), PROMPT)
     assert len(watched.widths) == PASSES
 
 
@@ -73,7 +75,7 @@ def test_cancelled_at_any_pass_then_asked_again(model: OnnxModel, tokenizer: Tok
             deadline.cancel()
 
     watched = WatchedModel(model, before=cancel) if when == "before" else WatchedModel(model, after=cancel)
-    engine = Engine(watched, tokenizer)
+    engine = LocalEngine(watched, tokenizer)
     if number == PASSES and when == "after":  # too late: the answer is whole
         assert len(engine.generate(PROMPT, PARAMS, deadline).tokens) == PARAMS.max_tokens
     else:
@@ -95,7 +97,7 @@ def test_cancelled_at_random_while_typing(model: OnnxModel, tokenizer: Tokenizer
             deadline.cancel()
 
     watched = WatchedModel(model, before=cancel_sometimes)
-    engine, text = Engine(watched, tokenizer, Guesser(seed)), tokens_of(seed, 80)
+    engine, text = LocalEngine(watched, tokenizer, Guesser(seed)), tokens_of(seed, 80)
     answered = 0
     for _ in range(40):
         del text[max(1, len(text) - chance.randint(0, 5)) :]
@@ -111,7 +113,7 @@ def test_cancelled_at_random_while_typing(model: OnnxModel, tokenizer: Tokenizer
 
 
 def test_an_engine_lives_on_after_a_prompt_that_is_too_long(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     with pytest.raises(ModelError, match="longer than"):
         ask(engine, tokens_of(1, SHAPE.context + 1))
     assert ask(engine, PROMPT).tokens == answer_of_a_new_engine(model, tokenizer, PROMPT)
@@ -130,14 +132,14 @@ def cached(engine: Engine, prompt: list[int]) -> int:
 
 
 def test_files_edited_in_turns_keep_their_slots(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     assert [cached(engine, file(number)) for number in range(MOST_SLOTS)] == [0] * MOST_SLOTS
     for _ in range(2):
         assert [cached(engine, file(number)) for number in range(MOST_SLOTS)] == [61] * MOST_SLOTS
 
 
 def test_the_least_recently_used_slot_is_given_up(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     for number in [*range(MOST_SLOTS), 0]:
         ask(engine, file(number))
     assert cached(engine, file(MOST_SLOTS)) <= len(STUB), "it takes the slot of file 1"
@@ -147,14 +149,14 @@ def test_the_least_recently_used_slot_is_given_up(model: OnnxModel, tokenizer: T
 
 
 def test_a_shared_beginning_does_not_take_another_files_slot(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     ask(engine, file(0))
     assert cached(engine, file(1)) == 0
     assert cached(engine, file(0)) == 61
 
 
 def test_requests_cancelled_before_any_pass_take_no_slot(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     ask(engine, file(0))
     for number in range(1, 2 * MOST_SLOTS):
         deadline = Deadline()
@@ -174,9 +176,9 @@ def long_file(number: int, length: int = 300) -> list[int]:
     return tokens_of(200 + number, length)
 
 
-def taken(engine: Engine) -> int:
+def taken(engine: LocalEngine) -> int:
     """Bytes of all slots."""
-    return sum(slot.bytes for slot in engine._slots)
+    return engine._slots.bytes
 
 
 def test_bytes_are_those_of_the_rows_ever_filled(model: OnnxModel) -> None:
@@ -189,7 +191,7 @@ def test_bytes_are_those_of_the_rows_ever_filled(model: OnnxModel) -> None:
 
 
 def test_files_that_fit_keep_their_slots(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(model, tokenizer, cache_mb=CAP_MB)
     for _ in range(2):
         found = [cached(engine, long_file(number)) for number in range(FIT)]
     assert found == [299] * FIT
@@ -198,7 +200,7 @@ def test_files_that_fit_keep_their_slots(model: OnnxModel, tokenizer: Tokenizer)
 def test_where_the_next_does_not_fit_the_least_recently_used_is_given_up(
     model: OnnxModel, tokenizer: Tokenizer
 ) -> None:
-    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(model, tokenizer, cache_mb=CAP_MB)
     for number in [*range(FIT), 0]:
         ask(engine, long_file(number))
     assert cached(engine, long_file(FIT)) == 0, "it takes the slot of file 1"
@@ -210,7 +212,7 @@ def test_where_the_next_does_not_fit_the_least_recently_used_is_given_up(
 def test_the_slots_of_any_files_stay_under_the_cap(model: OnnxModel, tokenizer: Tokenizer, seed: int) -> None:
     """But for the answer, which is not known beforehand."""
     chance, answer = random.Random(seed), PARAMS.max_tokens * model.new_cache().row_bytes
-    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(model, tokenizer, cache_mb=CAP_MB)
     for number in range(20):
         ask(engine, long_file(number, chance.randint(20, 300)))
         assert taken(engine) <= (CAP_MB << 20) + answer
@@ -220,7 +222,7 @@ def test_the_slots_of_any_files_stay_under_the_cap(model: OnnxModel, tokenizer: 
     "lengths", [pytest.param([100, 300], id="files that grow"), pytest.param([336], id="answers beside the prompts")]
 )
 def test_slots_that_grow_stay_under_the_cap(model: OnnxModel, tokenizer: Tokenizer, lengths: list[int]) -> None:
-    engine = Engine(model, tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(model, tokenizer, cache_mb=CAP_MB)
     for length in lengths:
         for number in range(4):
             ask(engine, long_file(number, length))
@@ -229,7 +231,7 @@ def test_slots_that_grow_stay_under_the_cap(model: OnnxModel, tokenizer: Tokeniz
 
 def test_the_buffers_of_a_slot_given_up_are_used_again(model: OnnxModel, tokenizer: Tokenizer) -> None:
     watched = WatchedModel(model)
-    engine = Engine(watched, tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(watched, tokenizer, cache_mb=CAP_MB)
     for number in range(4 * FIT):
         prompt = long_file(number)
         assert ask(engine, prompt).tokens == answer_of_a_new_engine(model, tokenizer, prompt)
@@ -246,7 +248,7 @@ class Heavy(WatchedModel):
 
 
 def test_a_prompt_beyond_the_cap_is_answered_in_the_only_slot(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(Heavy(model), tokenizer, cache_mb=CAP_MB)
+    engine = LocalEngine(Heavy(model), tokenizer, cache_mb=CAP_MB)
     for number in range(3):
         prompt = long_file(number)
         assert ask(engine, prompt).tokens == answer_of_a_new_engine(model, tokenizer, prompt)
@@ -258,7 +260,7 @@ def test_a_prompt_beyond_the_cap_is_answered_in_the_only_slot(model: OnnxModel, 
 
 
 def test_what_was_read_ahead_is_not_read_again(model: OnnxModel, tokenizer: Tokenizer) -> None:
-    engine = Engine(model, tokenizer)
+    engine = LocalEngine(model, tokenizer)
     engine.warm(PROMPT, Deadline())
     answer = ask(engine, PROMPT)
     assert answer.stats.cached_tokens == len(PROMPT) - 1
@@ -271,7 +273,7 @@ def test_reading_ahead_that_is_cancelled_keeps_what_it_has_read(
 ) -> None:
     deadline = Deadline()
     watched = WatchedModel(model, after=lambda reached: deadline.cancel() if reached == number else None)
-    engine = Engine(watched, tokenizer)
+    engine = LocalEngine(watched, tokenizer)
     with pytest.raises(Cancelled):
         engine.warm(PROMPT, deadline)
     assert ask(engine, PROMPT).stats.cached_tokens == sum(watched.widths[:number])

@@ -9,7 +9,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.embedding import Embedding, FloatArray
 from flash_ls.engine.head import LEAD, MOST_LEADERS, MOST_OTHERS, Head, IdArray, Logits
 from flash_ls.engine.manifest import EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from tests.engine.conftest import EVEN
 from tests.rounded_weights import in_eight_bits
 from tests.toy_model import SHAPE, ToyWeights, write_artifact

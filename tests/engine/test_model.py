@@ -12,7 +12,7 @@ import pytest
 from flash_ls.deadline import Deadline
 from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.manifest import DATA_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE, graph_file
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.errors import Cancelled, ModelError
 from tests.reference_model import Array, ReferenceModel
 from tests.toy_model import SHAPE, ToyWeights, write_artifact
@@ -131,7 +131,9 @@ class CancelsInside(Deadline):
     """Cancelled when the pass has registered its interrupt: whoever is interrupted has only that to notice by."""
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+    def interrupting(
+        self, interrupt: Callable[[], None], released: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         with super().interrupting(interrupt):
             self.cancel()
             yield
@@ -161,7 +163,9 @@ class CancelledByThread(Deadline):
     DELAY_S = 0.005
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+    def interrupting(
+        self, interrupt: Callable[[], None], released: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         timer = threading.Timer(self.DELAY_S, self.cancel)
         with super().interrupting(interrupt):
             timer.start()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import GenerationParams, generate
 from flash_ls.engine.drafter import NoDrafter
-from flash_ls.engine.model import OnnxModel
+from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.engine.conftest import ROUNDED
 from tests.reference_model import Array, ReferenceModel

@@ -1,0 +1,143 @@
+"""One forward pass of the ONNX graph. The only module that knows ONNX Runtime."""
+
+import os
+from collections.abc import Container
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from flash_ls.deadline import Deadline
+from flash_ls.engine.cache import KVCache
+from flash_ls.engine.head import Head, IdArray, Logits
+from flash_ls.engine.manifest import ModelManifest, ModelShape, graph_file
+from flash_ls.errors import ModelError, ModelFailed
+
+CPU = "CPUExecutionProvider"
+RECHECK_BELOW = 0.7
+"""Of a mixed graph; in nats: two words this close are told apart by 8 bits, not by 4."""
+# What ONNX Runtime raises for a failed or terminated run; it has no common base below RuntimeError and Exception.
+_STATE = ort.capi.onnxruntime_pybind11_state
+_RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)
+_LOAD_ERRORS = (*_RUN_ERRORS, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NoSuchFile, _STATE.NotImplemented)
+
+
+VERSION = str(ort.__version__)
+
+
+def available_providers() -> list[str]:
+    """ONNX Runtime's execution providers that are installed."""
+    return list(ort.get_available_providers())
+
+
+def default_threads() -> int:
+    """Half of the logical processors that this process may use, but two where there are two."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(usable, 2), usable // 2)
+
+
+class OnnxModel:
+    """A graph of `flash_ls.artifact.graph`, writing keys and values in place."""
+
+    def __init__(
+        self, folder: Path, described: ModelManifest, precision: str, threads: int = 0, provider: str = CPU
+    ) -> None:
+        """Raises `ModelError` when the graph cannot be loaded."""
+        self._shape = described.shape
+        self.precision = precision
+        self.recheck_below = RECHECK_BELOW if precision == "mixed" else 0.0
+        self.precise_from = described.shape.context + 1
+        """Tokens from which on a pass takes the precise path in any case: none until it is known to be no slower."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or default_threads()
+        options.enable_cpu_mem_arena = precision != "int4"  # 12 MB that those who want the least memory can spare
+        options.log_severity_level = 4  # errors arrive as exceptions; stderr is for the log
+        try:
+            self._session = ort.InferenceSession(folder / graph_file(precision), options, providers=[provider])
+            self._inputs = {value.name for value in self._session.get_inputs()}
+            self._head = Head(folder)
+        except (*_LOAD_ERRORS, OSError, EOFError, ValueError) as error:
+            raise ModelError(f"ONNX Runtime cannot load {folder}; run `flash-ls model build` ({error}).") from error
+
+    def new_cache(self) -> KVCache:
+        """An empty cache. Its pages take memory only once a pass writes them."""
+        shape = self._shape
+        row_bytes = 2 * shape.layers * shape.kv_heads * shape.head_size * np.dtype(np.float32).itemsize
+        return KVCache(_Buffers(self._session.io_binding(), shape, self._inputs), shape.context, row_bytes)
+
+    def forward(
+        self,
+        tokens: list[int],
+        cache: KVCache,
+        rows: int,
+        deadline: Deadline,
+        words: IdArray | None = None,
+        precise: bool = False,
+    ) -> Logits:
+        """See `Model.forward`."""
+        if len(cache.tokens) + len(tokens) > cache.capacity:
+            raise ModelError(f"The prompt is longer than the model's {cache.capacity} tokens; lower prefix_tokens.")
+        buffers = cache.buffers
+        assert isinstance(buffers, _Buffers)
+        buffers.bind(len(tokens), rows, self._head.shortlisted)
+        buffers.embedded[0] = self._head.embedding.rows(np.array(tokens))
+        buffers.total[...] = len(cache.tokens) + len(tokens)
+        buffers.seqlens_k[0] = buffers.total - 1
+        buffers.precise[...] = precise or len(tokens) >= self.precise_from
+        self._run(buffers.binding, deadline)
+        cache.append(tokens)
+        certain = cache.tokens[: len(cache.tokens) - max(0, rows - 1)]
+        logits = self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], certain, words)
+        return logits._replace(precise=bool(buffers.precise))
+
+    def _run(self, binding: ort.IOBinding, deadline: Deadline) -> None:
+        options = ort.RunOptions()
+        options.log_severity_level = 4
+
+        def terminate() -> None:
+            options.terminate = True
+
+        with deadline.interrupting(terminate):
+            try:
+                self._session.run_with_iobinding(binding, options)
+            except _RUN_ERRORS as error:
+                deadline.check()
+                raise ModelFailed(f"The model failed; restart the server ({error}).") from error
+
+
+class _Buffers:
+    """What the graph reads and writes, bound once for each shape: keys and values stay, the rest is for one pass."""
+
+    def __init__(self, binding: ort.IOBinding, shape: ModelShape, inputs: Container[str]) -> None:
+        self.binding = binding
+        self._hidden = shape.hidden
+        self._bound = (0, -1)
+        self._states = [
+            np.zeros((1, shape.kv_heads, shape.context, shape.head_size), np.float32) for _ in range(2 * shape.layers)
+        ]
+        for place, state in enumerate(self._states):
+            self._bind("in", f"past.{place // 2}.{'kv'[place % 2]}", state)
+            self._bind("out", f"present.{place // 2}.{'kv'[place % 2]}", state)
+        self.seqlens_k, self.total = np.zeros(1, np.int32), np.zeros((), np.int32)
+        self.first_row, self.precise = np.zeros(1, np.int64), np.zeros((), np.bool_)
+        for name in ("seqlens_k", "total", "first_row", "precise"):
+            if name in inputs:
+                self._bind("in", name, getattr(self, name))
+
+    def bind(self, width: int, rows: int, words: int) -> None:
+        """Make room for a pass of `width` tokens with `rows` rows of `words` logits."""
+        if self._bound == (width, rows):
+            return
+        self.embedded = np.empty((1, width, self._hidden), np.float32)
+        self.logits, self.hidden = np.empty((1, rows, words), np.float32), np.empty((1, rows, self._hidden), np.float32)
+        self.first_row[0] = width - rows
+        self._bind("in", "embedded", self.embedded)
+        self._bind("out", "logits", self.logits)
+        self._bind("out", "hidden", self.hidden)
+        self._bound = (width, rows)
+
+    def _bind(self, way: str, name: str, array: NDArray[Any]) -> None:
+        bind = self.binding.bind_input if way == "in" else self.binding.bind_output
+        bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)

@@ -1,0 +1,111 @@
+"""Messages over a local connection: a Unix socket, or a named pipe where there are none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeVar
+
+import msgspec
+
+from flash_ls.shared.messages import MOST_BYTES, Message
+
+WINDOWS = sys.platform == "win32"
+BACKLOG = 16
+
+In = TypeVar("In")
+
+
+class Channel(Generic[In]):
+    """One end. Any thread may send; one receives."""
+
+    def __init__(self, connection: Connection, decoder: msgspec.msgpack.Decoder[In]) -> None:
+        """`decoder`: of what comes in."""
+        self._connection = connection
+        self._decoder = decoder
+        self._encoder = msgspec.msgpack.Encoder()
+        self._sending = Lock()
+
+    def send(self, message: Message) -> None:
+        """Raises `OSError` if the other end is gone."""
+        data = self._encoder.encode(message)
+        with self._sending:
+            self._connection.send_bytes(data)
+
+    def receive(self) -> In:
+        """The next message. Raises `OSError` or `EOFError` if there is none, `ValueError` if it is not one of ours."""
+        return self._decoder.decode(self._connection.recv_bytes(MOST_BYTES))
+
+    def has_more(self, timeout_s: float) -> bool:
+        """Whether `receive` will not block, within the timeout; also if the other end is gone."""
+        try:
+            return self._connection.poll(timeout_s)
+        except OSError:
+            return True
+
+    def hang_up(self) -> None:
+        """Have both ends notice that it is over. From any thread."""
+        with contextlib.suppress(OSError):
+            if WINDOWS:
+                self._connection.close()
+            else:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as end:
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """By the thread that receives."""
+        with contextlib.suppress(OSError):
+            self._connection.close()
+
+
+def address(folder: Path, name: str) -> str:
+    """Where the engine process of this name listens."""
+    return rf"\\.\pipe\flash-ls-{name}" if WINDOWS else str(folder / f"{name}.sock")
+
+
+def listen(folder: Path, name: str) -> Listener:
+    """Raises `OSError`. Nobody else may listen there, which the caller sees to. Only this user may connect."""
+    where = address(folder, name)
+    if WINDOWS:
+        return Listener(where, "AF_PIPE", BACKLOG, _new_key(folder, name))
+    Path(where).unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        return Listener(where, "AF_UNIX", BACKLOG)
+    finally:
+        os.umask(before)
+
+
+def is_known(folder: Path, name: str) -> bool:
+    """Whether the address is still there for others to find."""
+    return WINDOWS or Path(address(folder, name)).exists()
+
+
+def connect(folder: Path, name: str) -> Connection:
+    """Raises `OSError` if nobody listens there, `EOFError` or `AuthenticationError` if it is not to be for us."""
+    key = (folder / f"{name}.key").read_bytes() if WINDOWS else None
+    return Client(address(folder, name), authkey=key)
+
+
+def is_ours(connection: Connection) -> bool:
+    """Whether the other end is a process of this user, as far as the system tells (SO_PEERCRED, on Linux)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    with socket.socket(fileno=os.dup(connection.fileno())) as peer:
+        _, user, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return bool(user == os.getuid())
+
+
+def _new_key(folder: Path, name: str) -> bytes:
+    """What a process has to know that connects: only this user can read it."""
+    path, key = folder / f"{name}.key", os.urandom(32)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+    return key

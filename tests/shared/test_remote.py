@@ -1,0 +1,202 @@
+"""An engine in another process answers as one in this process does, whatever was asked, cancelled or lost before."""
+
+import os
+import random
+import threading
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from flash_ls.deadline import Deadline
+from flash_ls.engine.decode import Generation, GenerationParams, Step
+from flash_ls.engine.engine import Engine, LocalEngine
+from flash_ls.engine.onnx_model import OnnxModel
+from flash_ls.engine.tokenizer import Tokenizer
+from flash_ls.errors import Cancelled, EngineLost, ModelError, ModelFailed
+from flash_ls.shared import messages
+from flash_ls.shared.channel import Channel, connect
+from tests.engine.toy_drafters import WatchedModel
+from tests.shared.shared_toy import NAME, SharedToy
+from tests.toy_model import FIRST_SPECIAL, SHAPE
+
+PARAMS = GenerationParams(8, frozenset())
+WAIT_S = 20.0
+
+
+def tokens_of(seed: int, length: int) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(0, FIRST_SPECIAL, length)]
+
+
+PROMPT = tokens_of(2, 200)
+
+
+def ask(engine: Engine, prompt: list[int], params: GenerationParams = PARAMS) -> Generation:
+    return engine.generate(prompt, params, Deadline())
+
+
+def essence(answer: Generation) -> tuple[object, ...]:
+    """Without what it took, and without what rounding may change."""
+    odds = [round(value, 3) for value in answer.log_probabilities]
+    return answer.tokens, answer.text, answer.ends, answer.finish, odds, [step.token for step in answer.runners_up]
+
+
+def test_all_parameters_cross_over(shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer) -> None:
+    here, there = LocalEngine(model, tokenizer), shared.engine()
+    plain = ask(here, PROMPT)
+    other = Step(plain.runners_up[0].token, -1.25)
+    for params in (
+        PARAMS,
+        replace(PARAMS, max_tokens=3),
+        replace(PARAMS, stop_ids=frozenset(plain.tokens[4:5])),
+        replace(PARAMS, healed=b"self."),
+        replace(PARAMS, forced=(other,)),
+        replace(PARAMS, least_likelihood=sum(plain.log_probabilities[:3])),
+        replace(PARAMS, complete=lambda text: len(text) >= len(plain.text) // 2),
+    ):
+        assert essence(ask(there, PROMPT, params)) == essence(ask(here, PROMPT, params))
+
+
+def test_the_budget_crosses_over(shared: SharedToy) -> None:
+    assert shared.engine().generate(PROMPT, PARAMS, Deadline(0)).finish == "deadline"
+
+
+def test_what_is_read_stays(shared: SharedToy) -> None:
+    engine = shared.engine()
+    assert engine.missing(PROMPT) == len(PROMPT)
+    engine.warm(PROMPT, Deadline())
+    assert engine.missing(PROMPT) == 0
+    assert shared.engine().missing(PROMPT) == 0
+    assert ask(engine, PROMPT).stats.cached_tokens == len(PROMPT) - 1
+
+
+def test_errors_cross_over(shared: SharedToy) -> None:
+    engine = shared.engine()
+    with pytest.raises(ModelError, match="longer than"):
+        ask(engine, tokens_of(1, SHAPE.context + 1))
+    assert ask(engine, PROMPT).tokens
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_cancelled_at_any_pass_then_asked_again(
+    shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer, number: int
+) -> None:
+    deadline = Deadline()
+    shared.model = WatchedModel(model, before=lambda reached: deadline.cancel() if reached == number else None)
+    engine = shared.engine()
+    with pytest.raises(Cancelled):
+        engine.generate(PROMPT, PARAMS, deadline)
+    assert ask(engine, PROMPT).tokens == ask(LocalEngine(model, tokenizer), PROMPT).tokens
+    assert shared.connections == 1
+
+
+def test_cancelled_before_it_is_asked(shared: SharedToy) -> None:
+    engine, deadline = shared.engine(), Deadline()
+    engine.connect(lambda: None)
+    deadline.cancel()
+    with pytest.raises(Cancelled):
+        engine.generate(PROMPT, PARAMS, deadline)
+    assert ask(engine, PROMPT).tokens
+
+
+def test_a_released_request_is_read_to_its_end(shared: SharedToy, model: OnnxModel) -> None:
+    deadline = Deadline()
+    shared.model = WatchedModel(model, before=lambda reached: deadline.release() if reached == 1 else None)
+    engine = shared.engine()
+    with pytest.raises(Cancelled):
+        engine.generate(PROMPT, PARAMS, deadline)
+    assert engine.missing(PROMPT) <= 1
+
+
+def test_several_at_once(shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer) -> None:
+    """Each types its own text, and some are cancelled: all answers are those of an engine that is new."""
+    texts = {seed: [tokens_of(seed, 60 + 2 * length) for length in range(15)] for seed in range(4)}
+    right = {seed: [ask(LocalEngine(model, tokenizer), text).tokens for text in texts[seed]] for seed in texts}
+    said: dict[int, list[list[int]]] = {seed: [] for seed in texts}
+
+    def type_along(seed: int) -> None:
+        chance, engine = random.Random(seed), shared.engine()
+        for text, answer in zip(texts[seed], right[seed], strict=True):
+            deadline = Deadline(gives_way=chance.random() < 0.3)
+            if chance.random() < 0.3:
+                threading.Timer(chance.random() * 0.02, deadline.cancel).start()
+            try:
+                said[seed].append(engine.generate(text, PARAMS, deadline).tokens)
+            except Cancelled:
+                said[seed].append(answer)
+
+    typists = [threading.Thread(target=type_along, args=(seed,)) for seed in texts]
+    for typist in typists:
+        typist.start()
+    for typist in typists:
+        typist.join(WAIT_S)
+        assert not typist.is_alive()
+    assert said == right
+
+
+def test_a_fault_of_the_stop_rule_is_not_the_next_requests(shared: SharedToy) -> None:
+    engine = shared.engine()
+    with pytest.raises(ZeroDivisionError):
+        ask(engine, PROMPT, replace(PARAMS, complete=lambda text: 1 // 0 == 0))
+    assert ask(engine, PROMPT).tokens
+
+
+@pytest.mark.parametrize("error", [ModelFailed("broken"), MemoryError()])
+def test_a_process_whose_model_fails_ends(shared: SharedToy, model: OnnxModel, error: Exception) -> None:
+    shared.model = WatchedModel(model, before=Mock(side_effect=error))
+    with pytest.raises(EngineLost):
+        ask(shared.engine(), PROMPT)
+    assert shared.ended.wait(WAIT_S)
+
+
+def test_a_lost_connection_costs_one_answer(shared: SharedToy, model: OnnxModel) -> None:
+    engine = shared.engine()
+    lose = [True]
+
+    def drop(text: str) -> bool:
+        if lose.pop() if lose else False:
+            assert engine._channel is not None
+            engine._channel._connection.close()
+        return False
+
+    with pytest.raises(EngineLost):
+        ask(engine, PROMPT, replace(PARAMS, complete=drop))
+    assert ask(engine, PROMPT).tokens
+    assert shared.connections == 2
+
+
+def test_a_server_that_dies_stops_its_work(shared: SharedToy, model: OnnxModel) -> None:
+    reached = threading.Event()
+    shared.model = WatchedModel(model, before=lambda number: reached.set())
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT))
+    assert reached.wait(WAIT_S)
+    channel.close()
+    assert ask(shared.engine(), PROMPT).tokens
+
+
+def test_a_server_that_is_stopped_keeps_nobody_waiting(shared: SharedToy) -> None:
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT, 200.0))
+    while not isinstance(channel.receive(), messages.Text):
+        pass
+    answer = shared.engine().generate(PROMPT, PARAMS, Deadline(gives_way=True))
+    assert answer.tokens
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x81\xa4type\xa4Nope", os.urandom(100)])
+def test_who_speaks_nonsense_is_hung_up_on(shared: SharedToy, garbage: bytes) -> None:
+    connection = connect(shared.folder, NAME)
+    channel = Channel(connection, messages.TO_SERVER)
+    channel.receive()
+    connection.send_bytes(garbage)
+    with pytest.raises((EOFError, OSError)):
+        channel.receive()
+    assert ask(shared.engine(), PROMPT).tokens
+
+
+def _generate(prompt: list[int], budget_ms: float = 60_000.0) -> messages.Generate:
+    return messages.Generate(
+        1, prompt, budget_ms, False, max_tokens=100, stop_ids=frozenset(), healed=b"", forced=(), least_likelihood=-1e9
+    )
