@@ -71,6 +71,11 @@ class Work:
     def is_sure(self, completion: Completion) -> bool:
         return bool(self._completer.sure(completion).text)
 
+    def is_followed_by(self, whole: Completion) -> bool:
+        """Whether it is sure, and what was offered first is its beginning."""
+        offered = self.first.result() or []
+        return self.is_sure(whole) and whole.text.startswith(tuple(one.text for one in offered))
+
     @property
     def has_begun(self) -> bool:
         """Whether anything is decoded: before that, to begin again costs nothing."""
@@ -208,8 +213,13 @@ class Suggester:
             work.settle(answer.result())
 
     def _complete(self, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
-        """The rest of an answer of which whole lines were shown; if that is unsure, they stay all there is."""
-        if answer.exception() is None and (found := answer.result()) and work.is_sure(found[0]):
+        """The rest of an answer of which whole lines were shown; if that is unsure or another text, they stay."""
+        if (
+            answer.exception() is None
+            and (found := answer.result())
+            and work.is_sure(found[0])
+            and work.goes_on(found[0])
+        ):
             self._learn(work.snapshot, answer)
             self._grown(work.snapshot.uri)
 

@@ -85,7 +85,11 @@ def install_browser() -> None:
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise Lacking("There is no Chromium; install it, or name it by FLASH_LS_CHROMIUM.")
     print("Installing Chromium for the tests ...", flush=True)
-    run(APT, RIG, "Chromium")
+    try:
+        run(APT, RIG, "Chromium")
+    except Lacking:  # the lists of packages may be old, or missing
+        run(("apt-get", "update"), RIG, "Chromium")
+        run(APT, RIG, "Chromium")
 
 
 def main() -> int:

@@ -48,6 +48,8 @@ class Decoder:
         self.read = 0
         self.lines_after = -1
         """Offers what it has after so many letters."""
+        self.changes_its_mind = False
+        """And says something else in the end."""
 
     def unasked(self, snapshot: Snapshot, deadline: Deadline, watch: Watch | None = None) -> Completion:
         self.begun += 1
@@ -66,7 +68,7 @@ class Decoder:
             if watch and end == self.lines_after:
                 watch.offer(self._completion(snapshot, text[:end], "deadline"))
             self.hold.wait(5)
-        return self._completion(snapshot, text)
+        return self._completion(snapshot, f"not {text}" if self.changes_its_mind else text)
 
     def _check(self, deadline: Deadline) -> None:
         try:
@@ -250,6 +252,19 @@ async def test_whole_lines_stay_where_the_rest_is_unsure(desk: Desk) -> None:
         await asyncio.sleep(0.001)
     desk.type("p")
     assert (await desk.said(), desk.decoder.begun, desk.grown) == ("ri", 1, [])
+
+
+async def test_whole_lines_stay_where_the_answer_is_another(desk: Desk) -> None:
+    """One that failed its check, say: what is shown does not change under the user's eyes."""
+    desk.decoder.lines_after, desk.decoder.changes_its_mind = 6, True
+    desk.decoder.hold.clear()
+    asked = desk.ask()
+    threading.Timer(0.02, desk.decoder.hold.set).start()
+    assert _text(await asked) == "return"
+    while not desk.requests.idle:
+        await asyncio.sleep(0.001)
+    desk.type("r")
+    assert (await desk.said(), desk.grown) == ("eturn", [])
 
 
 async def test_who_asks_gets_new_answers(desk: Desk) -> None:
