@@ -214,12 +214,7 @@ class Suggester:
 
     def _complete(self, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
         """The rest of an answer of which whole lines were shown; if that is unsure or another text, they stay."""
-        if (
-            answer.exception() is None
-            and (found := answer.result())
-            and work.is_sure(found[0])
-            and work.goes_on(found[0])
-        ):
+        if answer.exception() is None and (found := answer.result()) and work.is_followed_by(found[0]):
             self._learn(work.snapshot, answer)
             self._grown(work.snapshot.uri)
 
