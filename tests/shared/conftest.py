@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -29,6 +30,6 @@ def tokenizer(toy_folder: Path, model: OnnxModel) -> Tokenizer:
 
 
 @pytest.fixture
-def shared(tmp_path: Path, model: OnnxModel, tokenizer: Tokenizer) -> Iterator[SharedToy]:
-    with SharedToy(tmp_path, model, tokenizer) as toy:
+def shared(model: OnnxModel, tokenizer: Tokenizer) -> Iterator[SharedToy]:
+    with TemporaryDirectory() as folder, SharedToy(Path(folder), model, tokenizer) as toy:  # a socket's path is short
         yield toy
