@@ -26,7 +26,9 @@ MOST_IN_BLOCK = 1024
 def samples(tokenizer: Tokenizer, form: PromptFormat) -> list[list[int]]:
     """Token ids of the sample files, each as a prompt with the cursor at three quarters of it."""
     folder = resources.files(__package__).joinpath("calibration")
-    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir(), key=lambda path: path.name)]
+    # pip compiles what ends in .py, and leaves a folder for it beside the samples.
+    files = sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.name)
+    texts = [path.read_text(encoding="utf-8") for path in files]
     return [_prompt(tokenizer.encode(text)[0][:SAMPLE_TOKENS], form) for text in texts]
 
 

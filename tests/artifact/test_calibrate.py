@@ -1,5 +1,7 @@
 """The samples are prompts, and what is summed up of them is what the matrices of the decoder meet."""
 
+import compileall
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +41,17 @@ def test_the_samples_are_prompts_with_the_cursor_inside_them(tokenizer: Tokenize
         assert middle - 2 == pytest.approx(SUFFIX_SHARE * SAMPLE_TOKENS, abs=1)
 
 
+def test_what_pip_compiles_is_no_sample(tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(FILES, tmp_path / "calibration", dirs_exist_ok=True)
+    compileall.compile_dir(tmp_path / "calibration", quiet=1)
+    expected = samples(tokenizer, FORM)
+    monkeypatch.setattr(calibrate.resources, "files", lambda package: tmp_path)
+    assert (tmp_path / "calibration" / "__pycache__").is_dir()
+    assert samples(tokenizer, FORM) == expected
+
+
 def test_the_samples_are_the_beginnings_of_files_in_the_languages_of_the_product(tokenizer: Tokenizer) -> None:
-    files = sorted(FILES.iterdir())
+    files = sorted(path for path in FILES.iterdir() if path.is_file())
     assert [file.suffix for file in files] == [".c", ".cpp", ".go", ".java", ".js", ".py", ".rs", ".ts"]
     for file, sample in zip(files, samples(tokenizer, FORM), strict=True):
         middle = sample.index(FORM.fim_middle)
