@@ -45,7 +45,7 @@ def test_what_pip_compiles_is_no_sample(tokenizer: Tokenizer, tmp_path: Path, mo
     shutil.copytree(FILES, tmp_path / "calibration", dirs_exist_ok=True)
     compileall.compile_dir(tmp_path / "calibration", quiet=1)
     expected = samples(tokenizer, FORM)
-    monkeypatch.setattr(calibrate.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr("flash_ls.artifact.calibrate.resources.files", lambda package: tmp_path)
     assert (tmp_path / "calibration" / "__pycache__").is_dir()
     assert samples(tokenizer, FORM) == expected
 
