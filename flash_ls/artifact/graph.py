@@ -5,11 +5,12 @@
                  └─ RMS norm ─ gate and up in one ─ SiLU(gate)·up ─ down ─ + x ──┘        times
     x ─ RMS norm ─ the rows asked for ─ head over the shortlist ─ logits
 
-Inputs: `embedded` float32 [1, S, hidden]; `seqlens_k` int32 [1], tokens in the cache after this pass less one; `total`
-int32 [], the same count; `first_row` int64 [1], the first of the S rows whose logits are wanted (S for none); `precise`
-bool [], in the mixed precision alone; `past.L.k` and `past.L.v` float32 [1, kv_heads, capacity, head_size]. Outputs:
-`logits` float32 [1, S - first_row, shortlist], `hidden` float32 [1, S - first_row, hidden], what the head reads, and
-`present.L.k/v`, to be bound to the buffers of the past.
+Inputs: `embedded` float32 [B, S, hidden], S tokens for each of B caches, of which one or the other is 1; `seqlens_k`
+int32 [B], tokens in each cache after this pass less one; `total` int32 [], the most tokens in one; `first_row` int64
+[1], the first of the S rows whose logits are wanted (S for none); `precise` bool [], in the mixed precision alone;
+`past.L.k` and `past.L.v` float32 [B, kv_heads, capacity, head_size]. Outputs: `logits` float32 [B, S - first_row,
+shortlist], `hidden` float32 [B, S - first_row, hidden], what the head reads, and `present.L.k/v`, to be bound to the
+buffers of the past.
 
 A product is made by one of three kernels. `int4`: MatMulNBits, weights of 4 bits: the fewest bytes for a narrow pass.
 `int8`: weights of 8 bits and activations of 8 bits with a scale for each token, in integers: the fewest operations for
@@ -52,8 +53,8 @@ class GraphWriter:
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: list[TensorProto] = []
         self.inputs = [
-            _value("embedded", TensorProto.FLOAT, [1, "S", shape.hidden]),
-            _value("seqlens_k", TensorProto.INT32, [1]),
+            _value("embedded", TensorProto.FLOAT, ["B", "S", shape.hidden]),
+            _value("seqlens_k", TensorProto.INT32, ["B"]),
             _value("total", TensorProto.INT32, []),
             _value("first_row", TensorProto.INT64, [1]),
         ]
@@ -126,7 +127,7 @@ class GraphWriter:
     def attention(self, index: int, x: str) -> str:
         """Attention of layer `index` over the cache, which its keys and values extend in place."""
         past, present = [[f"{when}.{index}.{which}" for which in "kv"] for when in ("past", "present")]
-        size: list[int | str] = [1, self.shape.kv_heads, "C", self.shape.head_size]
+        size: list[int | str] = ["B", self.shape.kv_heads, "C", self.shape.head_size]
         self.inputs += [_value(name, TensorProto.FLOAT, size) for name in past]
         self.outputs += [_value(name, TensorProto.FLOAT, size) for name in present]
         packed = self.linear(x, f"{index}.qkv", f"{index}.packed", self.vector(f"{index}.bias"))
@@ -155,8 +156,8 @@ class GraphWriter:
             norm, x = self.residual_norm(x, self.feed_forward(index, norm), after, f"{index}.end")
         self.node("Slice", [norm, "first_row", "row_end", "row_axis"], "hidden")
         self.linear("hidden", "head", "logits")
-        rows = [_value("logits", TensorProto.FLOAT, [1, "R", "W"]), _value("hidden", TensorProto.FLOAT, [1, "R", "H"])]
-        self.outputs += rows
+        for name, size in (("logits", "W"), ("hidden", "H")):
+            self.outputs.append(_value(name, TensorProto.FLOAT, ["B", "R", size]))
         return self._model()
 
     def _constants(self) -> None:

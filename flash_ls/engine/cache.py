@@ -16,13 +16,15 @@ def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     return next(index for index in range(length) if left[index] != right[index])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class KVCache:
     """Buffers of `capacity` rows whose first `len(tokens)` rows belong to `tokens`."""
 
     buffers: object
     capacity: int
     row_bytes: int = 0
+    bank: object = None
+    """Caches of one bank can take a token each in one pass."""
     tokens: list[int] = field(default_factory=list)
     rows_used: int = 0
     """The most rows that were ever filled: their memory stays taken."""
@@ -31,6 +33,10 @@ class KVCache:
     def bytes(self) -> int:
         """Memory the buffers take."""
         return self.rows_used * self.row_bytes
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.tokens) >= self.capacity
 
     def rewind_to(self, tokens: list[int]) -> list[int]:
         """Keep what agrees with all but the last of `tokens`; return what is still to feed, at least one token."""

@@ -4,6 +4,7 @@ Code repeats itself, so a copy is a good guess that costs nothing: find where th
 what followed there. That is prompt lookup decoding (A. Saxena 2023; arXiv 2304.04487, "Inference with reference").
 """
 
+from collections.abc import Callable
 from itertools import accumulate, cycle, islice
 from operator import mul
 from typing import NamedTuple, Protocol
@@ -40,7 +41,10 @@ class NoDrafter:
 class LookupDrafter:
     """Copies what followed the longest earlier match of the last tokens, as far as the chances make it pay."""
 
-    def __init__(self, costs: StepCosts) -> None:
+    def __init__(self, costs: StepCosts, company: Callable[[], int] = lambda: 1) -> None:
+        """`company`: how many requests are at work. Without drafts they can share a pass, which may pay more."""
+        self._at = costs.at
+        self._company = company
         self._costs = [costs.at(1 + drafts) for drafts in range(MOST_DRAFTS + 1)]
         self._index = _Index()
         self._chances = _Chances()
@@ -67,6 +71,8 @@ class LookupDrafter:
         chances = (self._chances.of(match_length + number) for number in range(most))
         tokens = accumulate(accumulate(chances, mul), initial=1.0)
         speeds = [expected / ms for expected, ms in zip(tokens, self._costs, strict=False)]
+        company = max(1, self._company())
+        speeds[0] = company / self._at(company)
         return speeds.index(max(speeds))
 
 

@@ -1,22 +1,28 @@
 """Whose pass through the model is next, where several threads share one model.
 
-Passes are short, so to take turns pass by pass is fair: a long answer for one keeps nobody from a short one.
+Passes are short, so to take turns pass by pass is fair: a long answer for one keeps nobody from a short one. Whoever's
+turn it is may do what others wait for along with it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flash_ls.deadline import Deadline
-    from flash_ls.engine.cache import KVCache
-    from flash_ls.engine.head import IdArray, Logits
-    from flash_ls.engine.model import Model
+
+
+class Ticket:
+    """Somebody who waits for a turn."""
+
+    taken = False
+    """Whether somebody else's turn serves this one, which must be waited for then."""
+    served = False
 
 
 class Turns:
@@ -24,7 +30,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._waiting: deque[object] = deque()
+        self._waiting: deque[Ticket] = deque()
         self._urgent = 0
         self._busy = False
         self._began = 0.0
@@ -33,6 +39,11 @@ class Turns:
     def lasts_s(self) -> float:
         """How long the pass that runs has been running, if one does."""
         return time.monotonic() - self._began if self._busy else 0.0
+
+    @property
+    def at_work(self) -> int:
+        """Requests whose answers are waited for."""
+        return self._urgent
 
     @contextmanager
     def work(self, deadline: Deadline) -> Iterator[None]:
@@ -44,33 +55,59 @@ class Turns:
             self._count(-int(not deadline.gives_way))
 
     @contextmanager
-    def turn(self, deadline: Deadline) -> Iterator[None]:
-        """One pass. Raises `Cancelled` if that comes before its turn."""
+    def turn(self, deadline: Deadline, ticket: Ticket | None = None) -> Iterator[bool]:
+        """One pass, or False for none if the ticket was served meanwhile. Raises `Cancelled` if that comes before."""
+        ticket = ticket or Ticket()
         with deadline.interrupting(self._wake):
-            self._await(deadline)
+            mine = self._await(deadline, ticket)
         try:
-            yield
+            yield mine
         finally:
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
+            if mine:
+                self._end()
 
-    def _await(self, deadline: Deadline) -> None:
-        ticket = object()
+    def take_along(self, wanted: Callable[[Ticket], bool]) -> list[Ticket]:
+        """Those who wait and are `wanted`: whoever has the turn has to `serve` them."""
+        with self._changed:
+            taken = [ticket for ticket in self._waiting if wanted(ticket)]
+            for ticket in taken:
+                ticket.taken = True
+                self._waiting.remove(ticket)
+            return taken
+
+    def serve(self, tickets: Iterable[Ticket]) -> None:
+        """What they have waited for is done."""
+        with self._changed:
+            for ticket in tickets:
+                ticket.served = True
+            self._changed.notify_all()
+
+    def _await(self, deadline: Deadline, ticket: Ticket) -> bool:
+        """Whether it is the ticket's own turn."""
         with self._changed:
             if not deadline.gives_way:
                 self._waiting.append(ticket)
             try:
-                self._changed.wait_for(lambda: deadline.cancelled or self._is_next(ticket, deadline.gives_way))
-                deadline.check_reading()
-                self._busy, self._began = True, time.monotonic()
+                self._changed.wait_for(lambda: ticket.served or self._may_go(deadline, ticket))
+                if not ticket.served:
+                    deadline.check_reading()
+                    self._busy, self._began = True, time.monotonic()
+                return not ticket.served
             finally:
-                if not deadline.gives_way:
+                if ticket in self._waiting:
                     self._waiting.remove(ticket)
                 self._changed.notify_all()
 
-    def _is_next(self, ticket: object, gives_way: bool) -> bool:
+    def _may_go(self, deadline: Deadline, ticket: Ticket) -> bool:
+        return not ticket.taken and (deadline.cancelled or self._is_next(ticket, deadline.gives_way))
+
+    def _is_next(self, ticket: Ticket, gives_way: bool) -> bool:
         return not self._busy and (not self._urgent if gives_way else self._waiting[0] is ticket)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._busy = False
+            self._changed.notify_all()
 
     def _count(self, change: int) -> None:
         with self._changed:
@@ -80,29 +117,3 @@ class Turns:
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-class SharedModel:
-    """A model that several threads may use."""
-
-    def __init__(self, model: Model, turns: Turns) -> None:
-        self._model = model
-        self._turns = turns
-        self.recheck_below = model.recheck_below
-
-    def new_cache(self) -> KVCache:
-        """See `Model.new_cache`."""
-        return self._model.new_cache()
-
-    def forward(
-        self,
-        tokens: list[int],
-        cache: KVCache,
-        rows: int,
-        deadline: Deadline,
-        words: IdArray | None = None,
-        precise: bool = False,
-    ) -> Logits:
-        """See `Model.forward`."""
-        with self._turns.turn(deadline):
-            return self._model.forward(tokens, cache, rows, deadline, words, precise)

@@ -15,9 +15,10 @@ from flash_ls.engine import manifest
 from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
+from flash_ls.engine.shared_model import SharedModel
 from flash_ls.engine.slots import Slots
 from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.engine.turns import SharedModel, Turns
+from flash_ls.engine.turns import Turns
 from flash_ls.errors import FlashLsError
 from flash_ls.shared.channel import is_known, listen
 from flash_ls.shared.engine_process import EngineProcess
@@ -52,7 +53,8 @@ def _serve(folder: Path, described: ModelManifest, config: Config, place: Meetin
     process.release_memory()
 
     def new_engine() -> LocalEngine:
-        return LocalEngine(shared, tokenizer, LookupDrafter(costs.best), slots=slots)
+        drafter = LookupDrafter(costs.best, company=lambda: turns.at_work)
+        return LocalEngine(shared, tokenizer, drafter, slots=slots)
 
     engine_process = EngineProcess(new_engine, turns, slots, model.precision)
     engine_process.serve(partial(listen, *place), partial(is_known, *place))

@@ -1,6 +1,6 @@
 """Drafters that guess well or badly on purpose, and models that are cancelled or counted on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from flash_ls.engine.cache import KVCache
 from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.drafter import Drafter
 from flash_ls.engine.head import IdArray, Logits
-from flash_ls.engine.model import Model
+from flash_ls.engine.model import DecodeStep, Model
 from tests.toy_model import SHAPE
 
 TYPICAL = StepCosts((1, 2, 4, 8, 16), (7.4, 7.9, 10.5, 16.7, 24.3))
@@ -109,3 +109,7 @@ class WatchedModel:
         logits = self._model.forward(tokens, cache, rows, deadline, words, precise)
         self._after(len(self.widths))
         return logits
+
+    def forward_each(self, steps: Sequence[DecodeStep]) -> list[Logits]:
+        """One after the other."""
+        return [self.forward([one.token], one.cache, 1, Deadline(), one.words, one.precise) for one in steps]

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Self
 
 from flash_ls.engine.engine import LocalEngine
-from flash_ls.engine.model import Model
+from flash_ls.engine.model import BatchModel
+from flash_ls.engine.shared_model import SharedModel
 from flash_ls.engine.slots import Slots
 from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.engine.turns import SharedModel, Turns
+from flash_ls.engine.turns import Turns
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel, connect, listen
 from flash_ls.shared.engine_process import EngineProcess
@@ -22,7 +23,7 @@ CACHE_MB = 64
 class SharedToy:
     """An engine process of a model. `model` may be replaced before the first connection."""
 
-    def __init__(self, folder: Path, model: Model, tokenizer: Tokenizer) -> None:
+    def __init__(self, folder: Path, model: BatchModel, tokenizer: Tokenizer) -> None:
         self.folder, self.model, self.tokenizer = folder, model, tokenizer
         self.turns = Turns()
         self.slots = Slots(model.new_cache, CACHE_MB)
