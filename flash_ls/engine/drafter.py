@@ -41,8 +41,8 @@ class NoDrafter:
 class LookupDrafter:
     """Copies what followed the longest earlier match of the last tokens, as far as the chances make it pay."""
 
-    def __init__(self, costs: StepCosts, company: Callable[[], int] = lambda: 1) -> None:
-        """`company`: how many requests are at work. Without drafts they can share a pass, which may pay more."""
+    def __init__(self, costs: StepCosts, company: Callable[[], int] | None = None) -> None:
+        """`company` tells how many requests are at work: without drafts they can share a pass, which may pay more."""
         self._at = costs.at
         self._company = company
         self._costs = [costs.at(1 + drafts) for drafts in range(MOST_DRAFTS + 1)]
@@ -71,8 +71,8 @@ class LookupDrafter:
         chances = (self._chances.of(match_length + number) for number in range(most))
         tokens = accumulate(accumulate(chances, mul), initial=1.0)
         speeds = [expected / ms for expected, ms in zip(tokens, self._costs, strict=False)]
-        company = max(1, self._company())
-        speeds[0] = company / self._at(company)
+        if self._company and (company := self._company()) > 1:
+            speeds[0] = company / self._at(company)
         return speeds.index(max(speeds))
 
 

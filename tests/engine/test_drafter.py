@@ -126,6 +126,14 @@ def test_the_length_follows_the_costs(match: int, costs: StepCosts, length: int)
     assert len(draft(matching(match), costs)) == length
 
 
+def test_in_company_a_shared_pass_has_to_be_beaten() -> None:
+    costs = StepCosts((1, 2, 4, 8, 16), (10.0, 10.5, 11.0, 12.0, 20.0))
+    text = "abcdefgh" * 3
+    drafts = [propose(LookupDrafter(costs, company=lambda: count), text) for count in (1, 4, 8)]
+    assert len(drafts[0]) > 3
+    assert drafts[2] == ""
+
+
 def test_the_longer_the_match_the_longer_the_draft() -> None:
     lengths = [len(draft(matching(match), TYPICAL)) for match in MATCHES]
     assert lengths == sorted(lengths)
