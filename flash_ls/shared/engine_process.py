@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
 
+from flash_ls import __version__
 from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.slots import Slots
@@ -39,6 +40,7 @@ MOST_SHARES = 4
 log = logging.getLogger(__name__)
 
 NewEngine = Callable[[], Engine]
+Say = Callable[[dict[str, object]], object]
 
 
 class EngineProcess:
@@ -50,20 +52,31 @@ class EngineProcess:
         self._slots, self._share_mb = slots, slots.cap_mb
         self._turns = turns
         self._hello = messages.Hello(precision, os.getpid())
+        self._since = time.time()
         self._connections = 0
         self._used = time.monotonic()
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
-    def serve(self, listen: Callable[[], Listener], is_known: Callable[[], bool]) -> None:
+    def serve(
+        self, listen: Callable[[], Listener], is_known: Callable[[], bool], say: Say = lambda report: None
+    ) -> None:
         """Accept connections until the process is to end. Raises `OSError` if it cannot.
 
-        `is_known` tells whether others still find it; if somebody has removed its socket, it listens anew.
+        `is_known` tells whether others still find it; if somebody has removed its socket, it listens anew. `say` is
+        called again and again with what is to be known of it.
         """
         self._accept(listen())
         while not self._failed.wait(LOOK_S) and not self._is_over():
+            say(self.report())
             if not is_known():
                 self._accept(listen())
+
+    def report(self) -> dict[str, object]:
+        """What this process is and holds. No code is in it."""
+        held = {"connections": self._connections, "slots": len(self._slots), "slots_mb": self._slots.bytes >> 20}
+        facts = {"version": __version__, "precision": self._hello.precision, "since": self._since}
+        return {"state": "ready", **facts, **held}
 
     def _accept(self, listener: Listener) -> None:
         threading.Thread(target=self._accept_all, args=(listener,), daemon=True, name="accept").start()

@@ -19,6 +19,7 @@ from flash_ls.engine.slots import Slots
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.engine.turns import SharedModel, Turns
 from flash_ls.errors import FlashLsError
+from flash_ls.presence import Presence, folder_in
 from flash_ls.shared.channel import is_known, listen
 from flash_ls.shared.engine_process import EngineProcess
 from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
@@ -34,7 +35,7 @@ def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
         described = manifest.read(folder)
         place = meeting(home, folder, described.revision, config)
         with filelock.FileLock(place.folder / f"{place.name}.lock", timeout=0, mode=0o600):
-            _serve(folder, described, config, place)
+            _serve(home, folder, described, config, place)
     except filelock.Timeout:
         os._exit(TAKEN)
     except (FlashLsError, OSError) as error:
@@ -44,7 +45,7 @@ def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
     os._exit(0)
 
 
-def _serve(folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
+def _serve(home: Path, folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
     model, costs = load_model(folder, described, config)
     turns = Turns()
     shared, tokenizer = SharedModel(model, turns), Tokenizer(folder / TOKENIZER_FILE)
@@ -54,5 +55,12 @@ def _serve(folder: Path, described: ModelManifest, config: Config, place: Meetin
     def new_engine() -> LocalEngine:
         return LocalEngine(shared, tokenizer, LookupDrafter(costs.best), slots=slots)
 
-    engine_process = EngineProcess(new_engine, turns, slots, model.precision)
-    engine_process.serve(partial(listen, *place), partial(is_known, *place))
+    engine_process, presence = EngineProcess(new_engine, turns, slots, model.precision), Presence(folder_in(home))
+
+    def say(report: dict[str, object]) -> None:
+        presence.write({"model": described.name} | report)
+
+    try:
+        engine_process.serve(partial(listen, *place), partial(is_known, *place), say)
+    finally:
+        presence.remove()
