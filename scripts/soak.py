@@ -43,6 +43,8 @@ WARM_MIN, WINDOW_MIN = 5, 5
 WRITTEN_S = 3.0
 """After which servers and engine have said what they hold."""
 SESSION_KEYS = 300
+LOST = ("error", "restarting")
+"""Reasons for which the engine gave no answer."""
 MEASURES = ("rss_mb", "pss_mb", "files", "threads", "slots", "slots_mb", "documents")
 BAD_USE = 2
 Sample = dict[str, float]
@@ -53,7 +55,7 @@ class Client:
 
     def __init__(self, root: Path, sessions: Sequence[Session], options: dict[str, object]) -> None:
         root.mkdir()
-        self.keys = self.sessions = self.errors = 0
+        self.keys = self.sessions = self.lost = 0
         self._todo = cycle(sessions)
         self._server = Server(Contender(root.name, SERVER, options), root, False, sessions[0])
         self.pid = self._server.pid
@@ -63,7 +65,7 @@ class Client:
             played = self._server.play(next(self._todo), Habits())
             self.keys += len(played.keys)
             self.sessions += 1
-            self.errors += played.counts.get("errors", 0)
+            self.lost += sum(stroke.reason in LOST for stroke in played.keys)
 
     def close(self) -> None:
         self._server.close()
@@ -79,8 +81,8 @@ def sessions_of(repos: Sequence[Path], most_typed: int) -> list[Session]:
 
 def sample(servers: Sequence[int], began: float) -> Sample:
     """What all processes take, and what they say that they hold."""
-    said = [report for report in presence.running(presence.folder_in(home())) if isinstance(report["pid"], int)]
-    engines = [report["pid"] for report in said if "slots" in report]
+    said = presence.running(presence.folder_in(home()))
+    engines = [int(str(report["pid"])) for report in said if "slots" in report]
     pids = [*servers, *engines]
     held = {name: sum(float(str(report.get(name, 0))) for report in said) for name in MEASURES[4:]}
     return {
@@ -193,7 +195,7 @@ def main() -> None:
         draw(samples, args.plot)
     said = {name: growth(samples, name) for name in (*MEASURES, "engine_rss_mb", "engines")}
     print(table([["", *said["files"]], *([name, *one.values()] for name, one in said.items())]))
-    typed = {name: sum(getattr(client, name) for client in clients) for name in ("keys", "sessions", "errors")}
+    typed = {name: sum(getattr(client, name) for client in clients) for name in ("keys", "sessions", "lost")}
     print(json.dumps({"minutes": samples[-1]["minute"], "clients": len(clients), **typed, **said, "closed": end}))
 
 
