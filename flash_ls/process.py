@@ -12,6 +12,10 @@ from typing import BinaryIO, NoReturn
 GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 
+LARGE_BYTES = 1 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
+
 
 def reserve_stdout() -> BinaryIO:
     """Stdout for the caller alone: whatever else prints, C libraries included, prints to stderr from now on."""
@@ -23,6 +27,18 @@ def reserve_stdout() -> BinaryIO:
 def log_to_stderr() -> None:
     """Unless the caller has set up logging already."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def keep_no_memory() -> None:
+    """Have large pieces of memory go back to the system when they are freed, and come from it empty.
+
+    The GNU C library raises the size of what it gives back as it meets larger ones, in each thread's arena for itself
+    (mallopt(3)): the caches of prompts would be taken from used memory, and so take all of what they may ever need.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                ctypes.CDLL("libc.so.6").mallopt(parameter, LARGE_BYTES)
 
 
 def release_memory() -> None:

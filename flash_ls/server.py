@@ -455,6 +455,7 @@ def serve(load: Loader, home: Path) -> NoReturn:
     `home`: the folder for what is kept of it.
     """
     process.log_to_stderr()
+    process.keep_no_memory()
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, and the user's code with them
     server = create_server(load, home)
     server.start_io(stdout=process.reserve_stdout())

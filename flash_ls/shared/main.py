@@ -29,6 +29,7 @@ from flash_ls.tuning import load_model
 def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
     """Be the engine process of a model and these settings, unless another is."""
     process.log_to_stderr()
+    process.keep_no_memory()
     stdout = process.reserve_stdout()
     config = replace(Config(), **settings)  # type: ignore[arg-type]
     try:
