@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 GRACE_S = 2.0
@@ -46,6 +47,15 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def rests(pid: int) -> bool:
+    """Whether no thread of a process runs or waits for the disk, as far as the system tells (proc_pid_stat(5))."""
+    states = set()
+    with contextlib.suppress(OSError):  # a thread has ended
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+            states.add(stat.read_bytes().rpartition(b")")[2].split()[0])
+    return bool(states) and not states & {b"R", b"D"}
 
 
 def end(exit_code: int, join: Callable[[], None]) -> NoReturn:

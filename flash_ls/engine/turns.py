@@ -5,7 +5,6 @@ Passes are short, so to take turns pass by pass is fair: a long answer for one k
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,12 +26,12 @@ class Turns:
         self._waiting: deque[object] = deque()
         self._urgent = 0
         self._busy = False
-        self._began = 0.0
+        self._passes = 0
 
     @property
-    def lasts_s(self) -> float:
-        """How long the pass that runs has been running, if one does."""
-        return time.monotonic() - self._began if self._busy else 0.0
+    def running(self) -> int | None:
+        """The number of the pass that runs, if one does."""
+        return self._passes if self._busy else None
 
     @contextmanager
     def work(self, deadline: Deadline) -> Iterator[None]:
@@ -63,7 +62,7 @@ class Turns:
             try:
                 self._changed.wait_for(lambda: deadline.cancelled or self._is_next(ticket, deadline.gives_way))
                 deadline.check_reading()
-                self._busy, self._began = True, time.monotonic()
+                self._busy, self._passes = True, self._passes + 1
             finally:
                 if not deadline.gives_way:
                     self._waiting.remove(ticket)

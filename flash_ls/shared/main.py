@@ -12,6 +12,7 @@ import filelock
 from flash_ls import process
 from flash_ls.config import Config
 from flash_ls.engine import manifest
+from flash_ls.engine.decode import PREFILL_CHUNK
 from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
@@ -56,7 +57,9 @@ def _serve(home: Path, folder: Path, described: ModelManifest, config: Config, p
     def new_engine() -> LocalEngine:
         return LocalEngine(shared, tokenizer, LookupDrafter(costs.best), slots=slots)
 
-    engine_process, presence = EngineProcess(new_engine, turns, slots, model.precision), Presence(folder_in(home))
+    pass_s = costs.best.at(PREFILL_CHUNK) / 1000
+    engine_process = EngineProcess(new_engine, turns, slots, model.precision, pass_s)
+    presence = Presence(folder_in(home))
 
     def say(report: dict[str, object]) -> None:
         presence.write({"model": described.name} | report)
