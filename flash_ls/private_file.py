@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TextIO
 
 
 def write(path: Path, text: str) -> None:
@@ -9,16 +10,17 @@ def write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = partial(path)
     try:
-        with new.open("w", encoding="utf-8", opener=opener) as file:
+        with begin(new) as file:
             file.write(text)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
 
 
-def opener(path: str, flags: int) -> int:
-    """For `open`: a new file is its owner's alone, and a link that is there already is not followed."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+def begin(path: Path) -> TextIO:
+    """The file, empty. A link in its place is not followed. Raises `OSError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8")
 
 
 def partial(path: Path) -> Path:

@@ -149,7 +149,7 @@ class Launch:
         """Raises `ModelError`."""
         out, none = subprocess.PIPE, subprocess.DEVNULL
         try:
-            with self._log.open("w", encoding="utf-8", opener=private_file.opener) as log:
+            with private_file.begin(self._log) as log:
                 return subprocess.Popen(
                     self._command,
                     cwd=self._meeting.folder,
