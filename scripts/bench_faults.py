@@ -10,8 +10,10 @@ missed: requests that got none, at most. messages: how many the user has seen. r
 requests that got none. s: time from the fault, or from its end where nothing can work before, to the next suggestion.
 lost: how often the server's text was not the client's after that. engines: how many processes had the model, at most.
 
-With --json the result is added to those of earlier runs in the file, and the table is of all. In the end, what is left
-of processes and files once nobody is connected. The last line of the output is JSON.
+left: processes and files that are there once nobody is connected any more.
+
+With --json the result is added to those of earlier runs in the file, and the table is of all. The last line of the
+output is JSON.
 """
 
 import argparse
@@ -25,9 +27,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -41,6 +42,7 @@ from scripts.breaking.scene import Scene
 from scripts.breaking.wall_clock import WallClock
 from scripts.report import table
 
+EXPECTED = {"ready", "thinking", "shown", "typed through", "superseded"}
 LONELY_S = 45.0
 KEPT = {".lock", ".log"}
 """Empty, or errors alone: for the next process of the name."""
@@ -51,29 +53,24 @@ class Outcome:
     """Of all injections of one fault."""
 
     missed: list[int] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    reasons: set[str] = field(default_factory=set)
     seconds: list[float] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     lost: int = 0
     engines: int = 0
+    left: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "times": len(self.seconds),
-            "missed": max(self.missed),
-            "messages": len(self.messages),
-            "reasons": ", ".join(sorted(self.reasons)),
-            "s_p50": round(statistics.median(self.seconds), 2),
-            "s_max": round(max(self.seconds), 2),
-            "lost": self.lost,
-            "engines": self.engines,
-            "said": sorted(set(self.messages)),
-        }
+    def row(self) -> dict[str, str]:
+        """What the table tells."""
+        counts = {"times": len(self.seconds), "missed": max(self.missed), "messages": len(self.messages)}
+        times = {"s_p50": f"{statistics.median(self.seconds):.2f}", "s_max": f"{max(self.seconds):.2f}"}
+        rest = {"lost": self.lost, "engines": self.engines, "left": len(self.left)}
+        told = {"reasons": ", ".join(sorted(set(self.reasons)))}
+        return {name: str(value) for name, value in {**counts, **told, **times, **rest}.items()}
 
 
-def measure(inject: Fault, scene: Scene, times: int, name: str) -> Outcome:
+def measure(inject: Fault, scene: Scene, times: int, name: str, outcome: Outcome) -> None:
     """Raises `TimeoutError` if there is no suggestion any more."""
-    outcome = Outcome()
     scene.start()
     scene.until_suggested()
     for _ in tqdm(range(times), name, disable=None):
@@ -84,13 +81,12 @@ def measure(inject: Fault, scene: Scene, times: int, name: str) -> Outcome:
         scene.undo = lambda: None
         messages, reasons = scene.heard()
         outcome.missed.append(missed)
-        outcome.seconds.append(seconds)
+        outcome.seconds.append(round(seconds, 3))
         outcome.messages += messages
-        outcome.reasons |= set(reasons) - {"ready", "thinking", "shown", "typed through", "superseded"}
+        outcome.reasons += set(reasons) - EXPECTED
         outcome.lost += not scene.is_same()
         outcome.engines = max(outcome.engines, len(scene.engines()))
     scene.server.close()
-    return outcome
 
 
 def left(home: Path) -> list[str]:
@@ -106,7 +102,7 @@ def left(home: Path) -> list[str]:
 def scene_of(fault: Fault, folder: Path, model: Path) -> Iterator[Scene]:
     """A home for one fault. Raises `OSError` and `SubprocessError` if it cannot be had here."""
     home = folder / "home"
-    home.mkdir()
+    home.mkdir(parents=True)
     with ExitStack() as stack:
         if fault is disk_full:
             stack.enter_context(small_disk(home))
@@ -126,32 +122,43 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def run(name: str, args: argparse.Namespace, model: Path) -> dict[str, Any]:
-    """One fault, in a home of its own."""
-    with tempfile.TemporaryDirectory() as folder, scene_of(FAULTS[name], Path(folder).resolve(), model) as scene:
-        said = measure(FAULTS[name], scene, args.times, name).as_json()
-        return said | {"left": left(scene.home)}
+def run(args: argparse.Namespace, said: dict[str, Outcome]) -> None:
+    """All faults, each in a home of its own; what is left is looked for at the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())).resolve()
+        model = shutil.copytree(store.ensure(args.model, lambda label, done: None), folder / "model")
+        homes = {}
+        for number, name in enumerate(args.only):
+            scene = stack.enter_context(scene_of(FAULTS[name], folder / str(number), model))
+            homes[name] = scene.home
+            measure(FAULTS[name], scene, args.times, name, said.setdefault(name, Outcome()))
+            keep(args.json, said)
+        for name, home in homes.items():
+            said[name].left += left(home)
+        keep(args.json, said)
+
+
+def keep(path: Path | None, said: dict[str, Outcome]) -> None:
+    if path:
+        path.write_text(json.dumps({name: asdict(one) for name, one in said.items()}, indent=1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--times", type=int, default=50, help="0: show the file (default: %(default)s)")
     parser.add_argument("--model", default=Config().model, help="a name, or an artifact folder (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    said = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
-    with tempfile.TemporaryDirectory() as folder:
-        model = shutil.copytree(store.ensure(args.model, lambda label, done: None), Path(folder).resolve() / "model")
-        for name in args.only:
-            said[name] = run(name, args, model)
-            if args.json:
-                args.json.write_text(json.dumps(said, indent=1))
-    rows = [{key: str(value) for key, value in one.items() if key not in ("said", "left")} for one in said.values()]
-    print(table([["fault", *rows[0]], *([name, *row.values()] for name, row in zip(said, rows, strict=True))]))
+    known = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    said = {name: Outcome(**one) for name, one in known.items()}
+    if args.times:
+        run(args, said)
+    rows = {name: one.row() for name, one in said.items()}
+    print(table([["fault", *next(iter(rows.values()))], *([name, *row.values()] for name, row in rows.items())]))
     for name, one in said.items():
-        print("\n".join(f"{name}: {what}" for what in [*one["said"], *(f"left: {thing}" for thing in one["left"])]))
-    print(json.dumps({"faults": said}))
+        print("\n".join(f"{name}: {what}" for what in {*one.messages, *(f"left: {thing}" for thing in one.left)}))
+    print(json.dumps({"faults": rows}))
 
 
 if __name__ == "__main__":
