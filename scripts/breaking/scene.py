@@ -80,9 +80,10 @@ class Scene:
         return True
 
     def ask(self) -> bool:
-        """Type and ask; whether there is a suggestion."""
+        """Type and ask; whether the model has answered, be it that it has nothing to suggest."""
         self.type()
-        return bool(self.typist.ask().items)
+        key = self.typist.ask()
+        return bool(key.prompt_tokens) and key.reason != "deadline"
 
     def until_suggested(self) -> tuple[int, float]:
         """How many requests got nothing before one got something, and seconds. Raises `TimeoutError`."""
