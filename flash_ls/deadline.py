@@ -40,6 +40,10 @@ class Deadline:
     def cancelled(self) -> bool:
         return self._cancelled
 
+    def prolong(self, seconds: float) -> None:
+        """Add to the budget what has passed while nothing could be done."""
+        self._end += seconds
+
     def cancel(self) -> None:
         """Stop the work: interrupts what runs now and makes every later `check` raise. Callable from any thread."""
         with self._lock:

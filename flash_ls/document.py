@@ -208,6 +208,9 @@ class DocumentStore:
     def close(self, uri: str) -> None:
         self._documents.pop(normalise(uri), None)
 
+    def __len__(self) -> int:
+        return len(self._documents)
+
     def __contains__(self, uri: str) -> bool:
         return normalise(uri) in self._documents
 

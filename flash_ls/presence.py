@@ -40,6 +40,7 @@ class Presence:
         self._written = ""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            running(folder)  # so that nothing of dead ones stays
             self._lock.acquire()
         except _UNUSABLE as error:
             log.info("no presence: %s", error)
@@ -86,6 +87,7 @@ def _delete(path: Path) -> None:
     """With its lock, which the caller holds."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
+        private_file.partial(path).unlink(missing_ok=True)
         path.with_suffix(".lock").unlink(missing_ok=True)
 
 

@@ -7,10 +7,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
+
+LARGE_BYTES = 1 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
 
 
 def reserve_stdout() -> BinaryIO:
@@ -25,11 +30,32 @@ def log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
+def keep_no_memory() -> None:
+    """Have large pieces of memory go back to the system when they are freed, and come from it empty.
+
+    The GNU C library raises the size of what it gives back as it meets larger ones, in each thread's arena for itself
+    (mallopt(3)): the caches of prompts would be taken from used memory, and so take all of what they may ever need.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                ctypes.CDLL("libc.so.6").mallopt(parameter, LARGE_BYTES)
+
+
 def release_memory() -> None:
     """Give memory that was only needed for loading back to the system, where the C library keeps it otherwise."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def rests(pid: int) -> bool:
+    """Whether no thread of a process runs or waits for the disk, as far as the system tells (proc_pid_stat(5))."""
+    states = set()
+    with contextlib.suppress(OSError):  # a thread has ended
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+            states.add(stat.read_bytes().rpartition(b")")[2].split()[0])
+    return bool(states) and not states & {b"R", b"D"}
 
 
 def end(exit_code: int, join: Callable[[], None]) -> NoReturn:

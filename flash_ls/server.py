@@ -171,6 +171,7 @@ class FlashServer(LanguageServer):
         if uri in self.documents:
             self.books.closed(self.documents.get(uri).uri)
         self.documents.close(uri)
+        self.books.report_soon()
         self.suggester.changed(uri, None)
 
     def requested(self, uri: str, position: types.Position) -> Snapshot | None:
@@ -236,7 +237,8 @@ class FlashServer(LanguageServer):
         said = self.status.now._asdict()
         precision = self.suggester.completer.precision if self.suggester.completer else self.config.precision
         facts = {"version": __version__, "model": self.config.model, "precision": precision}
-        return {**said, **facts, "since": self._since, **self.books.journal.as_dict()}
+        held = {"since": self._since, "documents": len(self.documents)}
+        return {**said, **facts, **held, **self.books.journal.as_dict()}
 
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
@@ -453,6 +455,7 @@ def serve(load: Loader, home: Path) -> NoReturn:
     `home`: the folder for what is kept of it.
     """
     process.log_to_stderr()
+    process.keep_no_memory()
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, and the user's code with them
     server = create_server(load, home)
     server.start_io(stdout=process.reserve_stdout())

@@ -1,27 +1,33 @@
 #!/usr/bin/env python3
-"""What goes wrong on purpose, and how soon there is a suggestion again.
+"""What goes wrong on purpose, and how soon there is a suggestion again. Linux, as root.
 
-    scripts/bench_faults.py [--times 50] [--model NAME] [--only FAULT …]
+    scripts/bench_faults.py [--times 50] [--model NAME] [--only FAULT …] [--json FILE]
 
-For each fault, so many times: a real server and its engine process are at work, the fault is injected, and somebody
-types on until there is a suggestion. The table tells how many requests got none, how many messages the user has seen,
-and the time to the next suggestion; at the end, how many processes are left that should not be. The last line of the
+For each fault, so many times: a real server and its engine process are at work, the fault is injected
+(scripts/breaking/faults.py), and somebody types on until there is a suggestion. The table tells, of all injections:
+
+missed: requests that got none, at most. messages: how many the user has seen. reasons: what the status said of
+requests that got none. s: time from the fault, or from its end where nothing can work before, to the next suggestion.
+lost: how often the server's text was not the client's after that. engines: how many processes had the model, at most.
+
+left: processes and files that are there once nobody is connected any more.
+
+With --json the result is added to those of earlier runs in the file, and the table is of all. The last line of the
 output is JSON.
 """
 
 import argparse
-import contextlib
 import json
-import os
 import random
 import shutil
-import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,149 +36,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from flash_ls.artifact import store
 from flash_ls.config import Config
+from scripts.breaking import processes
+from scripts.breaking.faults import FAULTS, Fault, clock_jumped, disk_full
+from scripts.breaking.scene import Scene
+from scripts.breaking.wall_clock import WallClock
 from scripts.report import table
-from scripts.type_along import OPTIONS, PATIENCE_S
-from tests.lsp_client import LspProcess
-from tests.typist import Typist
 
-SERVER = [sys.executable, "-m", "flash_ls"]
-EVERYTHING = {"min_confidence": 0.0, "budget_ms": 4000}
-LINE = "    total = price_of(item) * amount_of(item"
-LONGEST_S = 1.0
-"""Of a request: within it, the moment of a fault is chosen at random."""
+EXPECTED = {"ready", "thinking", "shown", "typed through", "superseded", "unsound", "empty", "done"}
 LONELY_S = 45.0
-MOST_TRIES = 200
-
-
-@dataclass
-class Scene:
-    """A home folder of its own with the model in it, one server, and somebody who types."""
-
-    home: Path
-    model: Path
-    chance: random.Random
-    files: int = 0
-    messages: int = 0
-    server: LspProcess = field(init=False)
-
-    def start(self) -> None:
-        self.messages = 0
-        self.server = LspProcess(SERVER, timeout_s=PATIENCE_S)
-        self.server.initialize(options=OPTIONS | EVERYTHING | {"model": str(self.model)})
-        self.server.wait_until(lambda: any("load reason=" in line for line in self.server.log))
-
-    def typist(self) -> Typist:
-        """In a new file, which has to be read."""
-        self.files += 1
-        text = "".join(f"name_{self.files}_{number} = {number}\n" for number in range(20)) + f"def f():\n{LINE}"
-        return Typist(self.server, f"file:///f{self.files}.py", text, len(text), "python")
-
-    def engines(self) -> list[int]:
-        return [pid for pid in pids() if str(self.home).encode() in read(pid, "environ")]
-
-    def boxes(self) -> int:
-        """Messages the user has seen since the last call."""
-        before, self.messages = self.messages, len(self.server.heard("window/showMessage"))
-        return self.messages - before
-
-
-def pids() -> list[int]:
-    """The engine processes of this machine."""
-    numbers = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return [number for number in numbers if b"\0flash_ls\0engine\0" in read(number, "cmdline")]
-
-
-def read(pid: int, name: str) -> bytes:
-    with contextlib.suppress(OSError):
-        return (Path("/proc") / str(pid) / name).read_bytes()
-    return b""
-
-
-def kill(scene: Scene, number: int = signal.SIGKILL) -> None:
-    for pid in scene.engines():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def killed_idle(scene: Scene) -> None:
-    kill(scene)
-
-
-def killed_at_work(scene: Scene) -> None:
-    """While a prompt is read or an answer is decoded."""
-    typist = scene.typist()
-    place = typist.place(typist.cursor)
-    call = scene.server.start_inline(typist.uri, place["line"], place["character"])
-    time.sleep(scene.chance.random() * LONGEST_S)
-    kill(scene)
-    scene.server.wait(call)
-
-
-def stuck(scene: Scene) -> None:
-    kill(scene, signal.SIGSTOP)
-
-
-def socket_removed(scene: Scene) -> None:
-    """And the server started again, which has to find the process."""
-    for path in (scene.home / "run").glob("*.sock"):
-        path.unlink()
-    scene.server.close()
-    scene.start()
-
-
-def server_killed(scene: Scene) -> None:
-    """In the middle of a request."""
-    typist = scene.typist()
-    place = typist.place(typist.cursor)
-    scene.server.start_inline(typist.uri, place["line"], place["character"])
-    time.sleep(scene.chance.random() * LONGEST_S)
-    scene.server.process.kill()
-    scene.start()
-
-
-def both_suspended(scene: Scene) -> None:
-    """As by a machine that sleeps for a moment."""
-    stopped = [*scene.engines(), scene.server.process.pid]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(0.2)
-    for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
-
-
-def disk_full(scene: Scene) -> None:
-    """No file can grow any more, of the server or what it starts; the engine process dies."""
-    os.system(f"prlimit --pid {scene.server.process.pid} --fsize=0")
-    kill(scene)
-
-
-def out_of_memory(scene: Scene) -> None:
-    """The engine process gets no more address space."""
-    for pid in scene.engines():
-        os.system(f"prlimit --pid {pid} --as=1000000")
-
-
-def model_corrupted(scene: Scene) -> None:
-    """The process dies, and the model's file is cut while it is not in use; then it is put back."""
-    graph = next(scene.model.glob("*.onnx"))
-    whole = graph.read_bytes()
-    kill(scene)
-    graph.write_bytes(whole[: len(whole) // 2])
-    scene.typist().ask()
-    graph.write_bytes(whole)
-
-
-FAULTS: dict[str, Callable[[Scene], None]] = {
-    "engine killed, idle": killed_idle,
-    "engine killed at work": killed_at_work,
-    "engine stuck": stuck,
-    "socket removed": socket_removed,
-    "disk full": disk_full,
-    "model file corrupted": model_corrupted,
-    "server killed": server_killed,
-    "machine suspended": both_suspended,
-    "out of memory": out_of_memory,
-}
+KEPT = {".lock", ".log"}
+"""Empty, or errors alone: for the next process of the name."""
 
 
 @dataclass
@@ -180,69 +53,112 @@ class Outcome:
     """Of all injections of one fault."""
 
     missed: list[int] = field(default_factory=list)
-    messages: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    lost: int = 0
+    engines: int = 0
+    left: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, float]:
-        return {
-            "times": len(self.seconds),
-            "missed_most": max(self.missed),
-            "messages_most": max(self.messages),
-            "s_p50": round(statistics.median(self.seconds), 2),
-            "s_max": round(max(self.seconds), 2),
-        }
-
-
-def until_suggested(scene: Scene) -> tuple[int, float]:
-    """How many requests got nothing before one got something, and after what time. Raises `TimeoutError`."""
-    began = time.monotonic()
-    for missed in range(MOST_TRIES):
-        if scene.typist().ask().prompt_tokens:
-            return missed, time.monotonic() - began
-        time.sleep(0.1)
-    raise TimeoutError("no suggestion any more")
+    def row(self) -> dict[str, str]:
+        """What the table tells."""
+        counts = {"times": len(self.seconds), "missed": max(self.missed), "messages": len(self.messages)}
+        times = {"s_p50": f"{statistics.median(self.seconds):.2f}", "s_max": f"{max(self.seconds):.2f}"}
+        rest = {"lost": self.lost, "engines": self.engines, "left": len(self.left)}
+        told = {"reasons": ", ".join(sorted(set(self.reasons)))}
+        return {name: str(value) for name, value in {**counts, **told, **times, **rest}.items()}
 
 
-def measure(inject: Callable[[Scene], None], scene: Scene, times: int, name: str) -> Outcome:
-    outcome = Outcome()
+def measure(inject: Fault, scene: Scene, times: int, name: str, outcome: Outcome) -> None:
+    """Raises `TimeoutError` if there is no suggestion any more."""
     scene.start()
-    until_suggested(scene)
+    scene.until_suggested()
     for _ in tqdm(range(times), name, disable=None):
-        scene.boxes()
+        scene.heard()
         inject(scene)
-        missed, seconds = until_suggested(scene)
+        missed, seconds = scene.until_suggested()
+        scene.undo()
+        scene.undo = lambda: None
+        messages, reasons = scene.heard()
         outcome.missed.append(missed)
-        outcome.seconds.append(seconds)
-        outcome.messages.append(scene.boxes())
+        outcome.seconds.append(round(seconds, 3))
+        outcome.messages += messages
+        outcome.reasons += set(reasons) - EXPECTED
+        outcome.lost += not scene.is_same()
+        outcome.engines = max(outcome.engines, len(scene.engines()))
     scene.server.close()
-    return outcome
 
 
-def orphans(scene: Scene) -> int:
-    """Engine processes that stay although nobody needs them."""
+def left(home: Path) -> list[str]:
+    """Processes and files that stay although nobody needs them."""
     end = time.monotonic() + LONELY_S
-    while scene.engines() and time.monotonic() < end:
+    while processes.of_home(home) and time.monotonic() < end:
         time.sleep(0.5)
-    return len(scene.engines())
+    alive = [f"process {pid}" for pid in processes.of_home(home)]
+    return alive + [path.name for path in (home / "run").iterdir() if path.suffix not in KEPT]
+
+
+@contextmanager
+def scene_of(fault: Fault, folder: Path, model: Path) -> Iterator[Scene]:
+    """A home for one fault. Raises `OSError` and `SubprocessError` if it cannot be had here."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    with ExitStack() as stack:
+        if fault is disk_full:
+            stack.enter_context(small_disk(home))
+        shutil.copytree(store.home() / "tuning", home / "tuning", dirs_exist_ok=True)  # measured once on each machine
+        stack.callback(lambda: processes.tell(processes.of_home(home), 9))
+        yield Scene(home, model, random.Random(0), WallClock(folder) if fault is clock_jumped else None)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of its own for a folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def run(args: argparse.Namespace, said: dict[str, Outcome]) -> None:
+    """All faults, each in a home of its own; what is left is looked for at the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())).resolve()
+        model = shutil.copytree(store.ensure(args.model, lambda label, done: None), folder / "model")
+        homes = {}
+        for number, name in enumerate(args.only):
+            scene = stack.enter_context(scene_of(FAULTS[name], folder / str(number), model))
+            homes[name] = scene.home
+            measure(FAULTS[name], scene, args.times, name, said.setdefault(name, Outcome()))
+            keep(args.json, said)
+        for name, home in homes.items():
+            said[name].left += left(home)
+        keep(args.json, said)
+
+
+def keep(path: Path | None, said: dict[str, Outcome]) -> None:
+    if path:
+        path.write_text(json.dumps({name: asdict(one) for name, one in said.items()}, indent=1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--times", type=int, default=50, help="0: show the file (default: %(default)s)")
     parser.add_argument("--model", default=Config().model, help="a name, or an artifact folder (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    folder = store.ensure(args.model, lambda label, done: None)
-    with tempfile.TemporaryDirectory() as scratch:
-        home, model = Path(scratch).resolve() / "home", Path(scratch).resolve() / "model"
-        shutil.copytree(folder, model)
-        os.environ["FLASH_LS_HOME"] = str(home)
-        scene = Scene(home, model, random.Random(0))
-        said = {name: measure(FAULTS[name], scene, args.times, name).as_json() for name in args.only}
-        left = orphans(scene)
-    print(table([["fault", *next(iter(said.values()))], *([name, *one.values()] for name, one in said.items())]))
-    print(f"processes left: {left}")
-    print(json.dumps({"faults": said, "orphans": left}))
+    known = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    said = {name: Outcome(**one) for name, one in known.items()}
+    if args.times:
+        run(args, said)
+    rows = {name: one.row() for name, one in said.items()}
+    print(table([["fault", *next(iter(rows.values()))], *([name, *row.values()] for name, row in rows.items())]))
+    for name, one in said.items():
+        print("\n".join(f"{name}: {what}" for what in {*one.messages, *(f"left: {thing}" for thing in one.left)}))
+    print(json.dumps({"faults": rows}))
 
 
 if __name__ == "__main__":

@@ -123,6 +123,13 @@ def test_the_file_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_of_a_killed_process_stays_when_the_next_comes(tmp_path: Path) -> None:
+    for name in ("1.json", ".1.json.partial", "1.lock"):
+        (tmp_path / name).write_text("{}")
+    Presence(tmp_path).remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_number_that_another_process_has_by_now_means_nothing(tmp_path: Path) -> None:
     (tmp_path / f"{os.getppid()}.json").write_text("{}")
     assert running(tmp_path) == []

@@ -149,6 +149,12 @@ def test_a_server_is_described_in_a_few_lines() -> None:
     assert lines[-1].endswith(sentence(Reason.COMMENT))
 
 
+def test_an_engine_process_says_what_it_holds() -> None:
+    told = {"state": "ready", "version": "9.8", "pid": 78, "connections": 3, "slots": 5, "slots_mb": 143}
+    assert "  has the model for 3 connected; 5 prompts read, in 143 MB" in text([told]).split("\n")
+    assert "has the model" not in text([report()])
+
+
 def test_where_all_is_shown_nothing_is_explained() -> None:
     assert "no suggestion" not in text([report(Reason.SHOWN, Reason.TYPED_THROUGH)])
 

@@ -6,7 +6,6 @@ turn it is may do what others wait for along with it.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,12 +37,12 @@ class Turns:
         self._taken = 0
         """How many were taken along last time."""
         self._busy = False
-        self._began = 0.0
+        self._passes = 0
 
     @property
-    def lasts_s(self) -> float:
-        """How long the pass that runs has been running, if one does."""
-        return time.monotonic() - self._began if self._busy else 0.0
+    def running(self) -> int | None:
+        """The number of the pass that runs, if one does."""
+        return self._passes if self._busy else None
 
     @property
     def at_work(self) -> int:
@@ -104,7 +103,7 @@ class Turns:
                 self._changed.wait_for(lambda: ticket.served or self._may_go(deadline, ticket))
                 if not ticket.served:
                     deadline.check_reading()
-                    self._busy, self._began = True, time.monotonic()
+                    self._busy, self._passes = True, self._passes + 1
                 return not ticket.served
             finally:
                 if ticket in self._waiting:

@@ -88,9 +88,13 @@ def is_known(folder: Path, name: str) -> bool:
 
 
 def connect(folder: Path, name: str) -> Connection:
-    """Raises `OSError` if nobody listens there, `EOFError` or `AuthenticationError` if it is not to be for us."""
+    """Raises `OSError` if none of ours listens there, `EOFError` or `AuthenticationError` if it is not to be for us."""
     key = (folder / f"{name}.key").read_bytes() if WINDOWS else None
-    return Client(address(folder, name), authkey=key)
+    connection = Client(address(folder, name), authkey=key)
+    if not is_ours(connection):
+        connection.close()
+        raise PermissionError("another user's process listens there")
+    return connection
 
 
 def is_ours(connection: Connection) -> bool:

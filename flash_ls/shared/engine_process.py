@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
 
+from flash_ls import __version__
 from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.slots import Slots
@@ -27,8 +28,9 @@ LONELY_S = 30.0
 """So long the process stays without any server: windows are reloaded."""
 UNUSED_S = 1800.0
 """So long it stays without any request."""
-STUCK_S = 60.0
-"""A pass that takes longer will never end."""
+LONGEST_PASS_S = 5.0
+SLOWEST = 50
+"""Times what the longest pass takes here on a quiet machine, but at least `LONGEST_PASS_S`: it will never end."""
 SILENT_S = 10.0
 """So long a server may take for a verdict."""
 MOST_CONNECTIONS = 64
@@ -39,31 +41,51 @@ MOST_SHARES = 4
 log = logging.getLogger(__name__)
 
 NewEngine = Callable[[], Engine]
+Say = Callable[[dict[str, object]], object]
 
 
 class EngineProcess:
     """Connections, and when the last of them has been of use."""
 
-    def __init__(self, new_engine: NewEngine, turns: Turns, slots: Slots, precision: str) -> None:
-        """`new_engine` makes one for each connection; all share the model and its slots, which get a cap for each."""
+    def __init__(self, new_engine: NewEngine, turns: Turns, slots: Slots, precision: str, pass_s: float = 0.0) -> None:
+        """`new_engine` makes one for each connection; all share the model and its slots, which get a cap for each.
+
+        `pass_s`: what the longest pass takes.
+        """
+        self._pass_s = pass_s
+        self._pass: int | None = None
+        """The one that ran at the last look."""
+        self._looks = 0
+        """How often it has been seen."""
         self._new_engine = new_engine
         self._slots, self._share_mb = slots, slots.cap_mb
         self._turns = turns
         self._hello = messages.Hello(precision, os.getpid())
+        self._since = time.time()
         self._connections = 0
         self._used = time.monotonic()
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
-    def serve(self, listen: Callable[[], Listener], is_known: Callable[[], bool]) -> None:
+    def serve(
+        self, listen: Callable[[], Listener], is_known: Callable[[], bool], say: Say = lambda report: None
+    ) -> None:
         """Accept connections until the process is to end. Raises `OSError` if it cannot.
 
-        `is_known` tells whether others still find it; if somebody has removed its socket, it listens anew.
+        `is_known` tells whether others still find it; if somebody has removed its socket, it listens anew. `say` is
+        called again and again with what is to be known of it.
         """
         self._accept(listen())
         while not self._failed.wait(LOOK_S) and not self._is_over():
+            say(self.report())
             if not is_known():
                 self._accept(listen())
+
+    def report(self) -> dict[str, object]:
+        """What this process is and holds. No code is in it."""
+        held = {"connections": self._connections, "slots": len(self._slots), "slots_mb": self._slots.bytes >> 20}
+        facts = {"version": __version__, "precision": self._hello.precision, "since": self._since}
+        return {"state": "ready", **facts, **held}
 
     def _accept(self, listener: Listener) -> None:
         threading.Thread(target=self._accept_all, args=(listener,), daemon=True, name="accept").start()
@@ -75,9 +97,15 @@ class EngineProcess:
     def _is_over(self) -> bool:
         with self._lock:
             patience_s = UNUSED_S if self._connections else LONELY_S
-        if stuck := self._turns.lasts_s > STUCK_S:
+        return self._is_stuck() or time.monotonic() - self._used > patience_s
+
+    def _is_stuck(self) -> bool:
+        """Whether the same pass runs at too many looks; there are none while the process is stopped."""
+        looked_at, self._pass = self._pass, self._turns.running
+        self._looks = self._looks + 1 if self._pass is not None and self._pass == looked_at else 0
+        if stuck := self._looks * LOOK_S > max(LONGEST_PASS_S, SLOWEST * self._pass_s):
             log.error("a pass of the model does not end; the process does")
-        return stuck or time.monotonic() - self._used > patience_s
+        return stuck
 
     def _accept_all(self, listener: Listener) -> None:
         while True:

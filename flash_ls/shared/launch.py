@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 
 import filelock
 
-from flash_ls import __version__
+from flash_ls import __version__, private_file
 from flash_ls.config import Config
 from flash_ls.errors import ModelError
 from flash_ls.shared import messages
@@ -55,14 +56,14 @@ class Meeting(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether the folder is there, after this, and nobody else may put anything into it."""
+        """Whether the folder is there, after this, and nobody else may see or put anything in it."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = self.folder.stat()
+            status = self.folder.lstat()  # not of what somebody else's link leads to
         except OSError:
             return False
-        ours = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
-        return ours and os.access(self.folder, os.W_OK)
+        private = status.st_uid == os.getuid() and not status.st_mode & 0o077 if hasattr(os, "getuid") else True
+        return private and stat.S_ISDIR(status.st_mode) and os.access(self.folder, os.W_OK)
 
 
 def meeting(home: Path, model: Path, revision: str, config: Config) -> Meeting:
@@ -148,7 +149,7 @@ class Launch:
         """Raises `ModelError`."""
         out, none = subprocess.PIPE, subprocess.DEVNULL
         try:
-            with self._log.open("w", encoding="utf-8") as log:
+            with private_file.begin(self._log) as log:
                 return subprocess.Popen(
                     self._command,
                     cwd=self._meeting.folder,

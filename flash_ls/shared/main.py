@@ -12,6 +12,7 @@ import filelock
 from flash_ls import process
 from flash_ls.config import Config
 from flash_ls.engine import manifest
+from flash_ls.engine.decode import PREFILL_CHUNK
 from flash_ls.engine.drafter import LookupDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
@@ -20,6 +21,7 @@ from flash_ls.engine.slots import Slots
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.engine.turns import Turns
 from flash_ls.errors import FlashLsError
+from flash_ls.presence import Presence, folder_in
 from flash_ls.shared.channel import is_known, listen
 from flash_ls.shared.engine_process import EngineProcess
 from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
@@ -29,13 +31,14 @@ from flash_ls.tuning import load_model
 def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
     """Be the engine process of a model and these settings, unless another is."""
     process.log_to_stderr()
+    process.keep_no_memory()
     stdout = process.reserve_stdout()
     config = replace(Config(), **settings)  # type: ignore[arg-type]
     try:
         described = manifest.read(folder)
         place = meeting(home, folder, described.revision, config)
         with filelock.FileLock(place.folder / f"{place.name}.lock", timeout=0, mode=0o600):
-            _serve(folder, described, config, place)
+            _serve(home, folder, described, config, place)
     except filelock.Timeout:
         os._exit(TAKEN)
     except (FlashLsError, OSError) as error:
@@ -45,7 +48,7 @@ def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
     os._exit(0)
 
 
-def _serve(folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
+def _serve(home: Path, folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
     model, costs = load_model(folder, described, config)
     turns = Turns()
     shared, tokenizer = SharedModel(model, turns), Tokenizer(folder / TOKENIZER_FILE)
@@ -56,5 +59,14 @@ def _serve(folder: Path, described: ModelManifest, config: Config, place: Meetin
         drafter = LookupDrafter(costs.best, company=lambda: turns.at_work)
         return LocalEngine(shared, tokenizer, drafter, slots=slots)
 
-    engine_process = EngineProcess(new_engine, turns, slots, model.precision)
-    engine_process.serve(partial(listen, *place), partial(is_known, *place))
+    pass_s = costs.best.at(PREFILL_CHUNK) / 1000
+    engine_process = EngineProcess(new_engine, turns, slots, model.precision, pass_s)
+    presence = Presence(folder_in(home))
+
+    def say(report: dict[str, object]) -> None:
+        presence.write({"model": described.name} | report)
+
+    try:
+        engine_process.serve(partial(listen, *place), partial(is_known, *place), say)
+    finally:
+        presence.remove()

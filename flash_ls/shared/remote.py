@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 
+from flash_ls import process
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.tokenizer import Tokenizer
@@ -17,8 +19,12 @@ from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel
 
-SILENCE_S = 3.0
-"""So long the process may say nothing before it is asked whether it runs, and so long it has to say so."""
+SILENCE_S = 0.4
+"""So long the process may say nothing before it is asked whether it runs; a thread of its own answers that at once."""
+MOST_SILENCES = 8
+"""After which it is stuck, though it seems to work: other programs may keep it from the processor or the disk."""
+MOST_RESTS = 2
+"""The same for a process that does not even work; one that wakes later than its server after a sleep gets a second."""
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +89,9 @@ class RemoteEngine:
         enough: Callable[[str], bool] = lambda text: True,
     ) -> messages.Answer:
         """Raises `Cancelled`, `ModelError` and `EngineLost`."""
+        began = time.monotonic()
         self.connect(deadline.check)
+        deadline.prolong(time.monotonic() - began)
         assert self._channel is not None
         number = next(self._numbers)
         asked = request(number=number, budget_ms=deadline.remaining_ms, gives_way=deadline.gives_way)
@@ -131,11 +139,22 @@ class RemoteEngine:
         while isinstance(message, messages.Pong):
             if not channel.has_more(SILENCE_S):
                 channel.send(messages.Ping())
-                if not channel.has_more(SILENCE_S):
+                if not self._is_alive(channel):
                     self._kill()
                     raise TimeoutError("it does not answer")
             message = channel.receive()
         return message
+
+    def _is_alive(self, channel: Channel[messages.ToServer]) -> bool:
+        """Whether it says something in time. Silences are counted, as a clock goes on while this process is stopped."""
+        rests = 0
+        for _ in range(MOST_SILENCES):
+            if channel.has_more(SILENCE_S):
+                return True
+            rests = rests + 1 if process.rests(self._pid) else 0
+            if rests == MOST_RESTS:
+                return False
+        return False
 
     def _kill(self) -> None:
         with suppress(OSError):

@@ -29,6 +29,16 @@ def memory_mb(pid: int) -> tuple[float, float]:
     return resident, resident
 
 
+def open_files(pid: int) -> int:
+    """Linux alone tells that."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def threads(pid: int) -> int:
+    """Linux alone tells that."""
+    return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+
+
 def proportional_mb(pid: int) -> float:
     """Resident, with what is shared divided among those who share it. Linux alone tells that."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -79,6 +79,10 @@ class Server:
         self._process.wait_until(lambda: any(READY in line for line in self._process.log))
         self._await_index()
 
+    @property
+    def pid(self) -> int:
+        return self._process.process.pid
+
     def close(self) -> None:
         self._process.close()
 

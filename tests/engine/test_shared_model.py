@@ -193,7 +193,7 @@ class Requests:
             thread.join(WAIT_S)
             assert not thread.is_alive()
         assert self.turns.at_work == 0
-        assert self.turns.lasts_s == 0
+        assert self.turns.running is None
 
 
 @pytest.fixture

@@ -3,20 +3,24 @@
 import os
 import random
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from flash_ls import process
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError, ModelFailed
-from flash_ls.shared import messages
+from flash_ls.shared import engine_process, messages
 from flash_ls.shared.channel import Channel, connect
+from flash_ls.shared.remote import RemoteEngine
 from tests.engine.toy_drafters import WatchedModel
 from tests.shared.shared_toy import NAME, SharedToy
 from tests.toy_model import FIRST_SPECIAL, SHAPE
@@ -148,6 +152,59 @@ def test_a_process_whose_model_fails_ends(shared: SharedToy, model: OnnxModel, e
     with pytest.raises(EngineLost):
         ask(shared.engine(), PROMPT)
     assert shared.ended.wait(WAIT_S)
+
+
+def test_a_process_whose_pass_never_ends_does(
+    shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", 2 * engine_process.LOOK_S)
+    hold = threading.Event()
+    shared.model = WatchedModel(model, before=lambda number: hold.wait(WAIT_S))
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT))
+    assert shared.ended.wait(WAIT_S)
+    hold.set()
+
+
+def test_passes_that_end_are_not_taken_for_one_that_does_not(
+    shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", engine_process.LOOK_S)
+    shared.model = WatchedModel(model, before=lambda number: time.sleep(0.7 * engine_process.LOOK_S))
+    assert ask(shared.engine(), PROMPT[:8], replace(PARAMS, max_tokens=5)).tokens
+    assert not shared.ended.is_set()
+
+
+def test_the_time_in_which_a_process_starts_is_not_the_requests(shared: SharedToy) -> None:
+    def connect_late(check: Callable[[], object]) -> tuple[Channel[messages.ToServer], messages.Hello]:
+        time.sleep(2.1)
+        return shared.connect(check)
+
+    engine = RemoteEngine(connect_late, shared.tokenizer)
+    assert engine.generate(PROMPT, PARAMS, Deadline(2000)).finish != "deadline"
+
+
+LOOKS = {
+    "wakes later than its server": ([False, True], [True], True),
+    "rests": ([False] * 9, [True] * 9, False),
+    "is kept from working": ([False] * 5 + [True], [False] * 9, True),
+    "works for ever": ([False] * 99, [False] * 99, False),
+}
+
+
+@pytest.mark.parametrize("what", LOOKS)
+def test_a_silent_process_is_looked_at(shared: SharedToy, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    speaks, rests, alive = LOOKS[what]
+    monkeypatch.setattr(process, "rests", Mock(side_effect=rests))
+    engine = RemoteEngine(shared.connect, shared.tokenizer)
+    assert engine._is_alive(Mock(has_more=Mock(side_effect=speaks))) == alive
+
+
+def test_what_a_process_holds_is_known(shared: SharedToy) -> None:
+    engine = shared.engine()
+    ask(engine, PROMPT)
+    assert shared.process.report()["slots"] == 1
+    assert shared.process.report()["connections"] == 1
 
 
 def test_a_lost_connection_costs_one_answer(shared: SharedToy, model: OnnxModel) -> None:

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from flash_ls import presence
 from tests.lsp_client import LspProcess, python_module
 from tests.toy_model import write_artifact
 from tests.typist import Keystroke, Typist
@@ -93,3 +95,22 @@ def test_the_engine_outlives_the_server_that_started_it(home: Path, toy: Path) -
         one.close()
         assert typed(two).prompt_tokens
         assert engines(home) == before != set()
+
+
+@needs_proc
+def test_the_status_tells_what_servers_and_engine_hold(home: Path, toy: Path) -> None:
+    def told(name: str) -> list[object]:
+        return [report[name] for report in presence.running(presence.folder_in(home)) if name in report]
+
+    with start(toy) as one:
+        assert typed(one).prompt_tokens
+        until(lambda: told("documents") == [1] and told("slots") == [1])
+        one.notify("textDocument/didClose", {"textDocument": {"uri": "file:///.py"}})
+        until(lambda: told("documents") == [0])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,83 @@
+"""What the system tells of processes, and how memory goes back to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flash_ls import process
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that")
+ROOT = Path(__file__).resolve().parents[1]
+WAIT_S = 20.0
+CACHES = """
+import random, sys, threading
+import numpy as np
+from pathlib import Path
+from flash_ls import process
+
+if sys.argv[1:]:
+    process.keep_no_memory()
+slots, lock = [], threading.Lock()
+
+def resident_mb():
+    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) >> 10
+
+def work(chance):
+    for _ in range(20):
+        states, rows = [np.zeros((1, 2, 4096, 64), np.float32) for _ in range(16)], chance.randrange(100, 1000)
+        for state in states:
+            state[:, :, :rows] = 1
+        with lock:
+            slots.append((rows, states))
+            del slots[: -8 if chance.random() < 0.5 else -6]
+
+before = resident_mb()
+threads = [threading.Thread(target=work, args=(random.Random(seed),)) for seed in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print((resident_mb() - before) / (sum(rows for rows, _ in slots) * 16 * 2 * 64 * 4 / 2**20))
+"""
+"""Caches that are taken and given up by several threads; what all take at the end, as a multiple of what is in use."""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_process_that_waits_rests() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        until(lambda: process.rests(child.pid))
+        child.kill()
+
+
+def test_a_process_at_work_does_not_rest_until_it_is_stopped() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        assert not any(process.rests(child.pid) for _ in range(20))
+        os.kill(child.pid, signal.SIGSTOP)
+        until(lambda: process.rests(child.pid))
+        child.kill()
+
+
+def test_a_process_that_is_gone_does_not_rest() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert not process.rests(child.pid)
+
+
+def test_caches_take_what_is_in_use() -> None:
+    taken = [
+        float(subprocess.run([sys.executable, "-c", CACHES, *mode], cwd=ROOT, capture_output=True, check=True).stdout)
+        for mode in ([], ["keep none"])
+    ]
+    assert taken[1] < 2 < taken[0]
