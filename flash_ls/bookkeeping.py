@@ -199,7 +199,7 @@ class Bookkeeping:
         if learning.cancelled() or self._stopped:
             return
         if error := learning.exception():
-            log.error("the statistics cannot be used: %s", error)
+            log.error("The statistics cannot be used; delete them with `flash-ls stats --delete`.", exc_info=error)
             return
         self._used = learning.result()
         self._learnt()

@@ -42,7 +42,7 @@ class Presence:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
         except _UNUSABLE as error:
-            log.info("no presence: %s", error)
+            log.info("no presence", {"error": error})
 
     def write(self, report: dict[str, object]) -> None:
         """Say this, and `pid`, from now on; costs next to nothing if it was said already."""

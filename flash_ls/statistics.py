@@ -104,7 +104,7 @@ class Statistics:
             with _locked(self._folder):
                 _write(self._folder, bounded(added(_read(self._folder), taken)))
         except (OSError, NotImplementedError, filelock.Timeout) as error:
-            log.log(logging.DEBUG if self._told else logging.INFO, "the statistics stay in memory: %s", error)
+            log.log(logging.DEBUG if self._told else logging.INFO, "statistics stay in memory", {"error": error})
             self._told = True
             with self._guard:
                 self._new = bounded(added(taken, self._new))
@@ -236,7 +236,8 @@ def _read(folder: Path) -> Days:
     except (ValueError, RecursionError):
         aside = path.with_suffix(".json.corrupt")
         path.replace(aside)
-        log.warning("%s cannot be read; it is now %s, and counting begins anew.", path.name, aside.name)
+        names = {"file": path.name, "aside": aside.name}
+        log.warning("%(file)s cannot be read; it is now %(aside)s, and counting begins anew.", names)
         return {}
 
 

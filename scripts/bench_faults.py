@@ -32,10 +32,10 @@ from flash_ls.artifact import store
 from flash_ls.config import Config
 from scripts.report import table
 from scripts.type_along import OPTIONS, PATIENCE_S
-from tests.lsp_client import LspProcess
+from tests.lsp_client import LspProcess, flash_ls
 from tests.typist import Typist
 
-SERVER = [sys.executable, "-m", "flash_ls"]
+SERVER = flash_ls()
 EVERYTHING = {"min_confidence": 0.0, "budget_ms": 4000}
 LINE = "    total = price_of(item) * amount_of(item"
 LONGEST_S = 1.0

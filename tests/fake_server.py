@@ -86,7 +86,7 @@ class FakeCompleter:
         if "RAISE" in line:
             raise ModelError("The model is broken; run `flash-ls model verify`.")
         if "CRASH" in line:
-            raise ZeroDivisionError("a bug")
+            raise ZeroDivisionError(f"a bug in {line}")
 
 
 def _line(snapshot: Snapshot) -> str:
@@ -94,8 +94,8 @@ def _line(snapshot: Snapshot) -> str:
 
 
 def say(what: str) -> None:
-    """Tell the test what happens."""
-    print(f"fake: {what}", file=sys.stderr, flush=True)
+    """Tell the test what happens, in one write: the log is written by other threads."""
+    sys.stderr.write(f"fake: {what}\n")
 
 
 def _work(deadline: Deadline) -> None:
@@ -146,4 +146,4 @@ def broken(config: Config, progress: Progress) -> Completer:
 MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing, "broken": broken}
 
 if __name__ == "__main__":
-    serve(MODES[sys.argv[1]], store.home())
+    serve(MODES[sys.argv[1]], store.home(), Config(log_level="info"))

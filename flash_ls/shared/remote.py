@@ -148,5 +148,5 @@ def _losing() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError) as error:
-        log.warning("the engine process is lost: %s", error or type(error).__name__)
+        log.warning("The model's process is lost (%(error)s); the next request starts another.", {"error": error})
         raise EngineLost("The model's process has ended; the next request starts another.") from error

@@ -1,14 +1,18 @@
 """An engine in another process answers as one in this process does, whatever was asked, cancelled or lost before."""
 
+import logging
 import os
 import random
 import threading
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from flash_ls import crash
+from flash_ls.crash import CrashReports
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
@@ -140,6 +144,21 @@ def test_a_fault_of_the_stop_rule_is_not_the_next_requests(shared: SharedToy) ->
     with pytest.raises(ZeroDivisionError):
         ask(engine, PROMPT, replace(PARAMS, complete=lambda text: 1 // 0 == 0))
     assert ask(engine, PROMPT).tokens
+
+
+def test_an_error_nobody_expected_fails_one_request_and_is_reported(
+    shared: SharedToy, model: OnnxModel, tmp_path: Path
+) -> None:
+    reports = CrashReports(tmp_path, "engine", dict)
+    logging.getLogger().addHandler(reports)
+    shared.model = WatchedModel(model, before=Mock(side_effect=ZeroDivisionError("planted")))
+    with pytest.raises(ModelError, match="flash-ls doctor"):
+        ask(shared.engine(), PROMPT)
+    logging.getLogger().removeHandler(reports)
+    found = crash.newest(tmp_path)
+    assert found is not None
+    assert (found[1]["role"], found[1]["error"]) == ("engine", "ZeroDivisionError")
+    assert "planted" not in found[0].read_text()
 
 
 @pytest.mark.parametrize("error", [ModelFailed("broken"), MemoryError()])
