@@ -80,10 +80,10 @@ class FlashServer(LanguageServer):
         super().__init__("flash-ls", __version__, protocol_cls=FlashProtocol, converter_factory=lenient_converter)
         self.config = config
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
-        self.requests = Requests()
+        self.books = Bookkeeping(home, self._text, self.report, self._adapt)
+        self.requests = Requests(self.books.spent)
         self.suggester = Suggester(self.requests, self._refresh)
         self.status = Status(self._tell_status)
-        self.books = Bookkeeping(home, self._text, self.report, self._adapt)
         self.crashes = CrashReports(home, "server", self._facts)
         self._initial_config = self.config
         self._loading = Loading(load)

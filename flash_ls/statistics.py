@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from flash_ls import private_file
+from flash_ls.deadline import Spent
 
 if TYPE_CHECKING:
     from flash_ls.journal import Entry
@@ -77,8 +78,6 @@ class Statistics:
     def answered(self, entry: Entry) -> None:
         """Count a request."""
         counts = Counter({f"reason/{entry.reason}": 1})
-        for kind in ("prompt", "cached", "decoded"):
-            counts[f"tokens/{kind}"] = getattr(entry, f"{kind}_tokens")
         if entry.reason in ("shown", "typed through"):
             way = "model" if entry.called else "memory"
             counts[f"latency/{way}/{latency_bucket(entry.milliseconds)}"] = 1
@@ -88,9 +87,11 @@ class Statistics:
         """Count what was typed by keys."""
         self._count(time, Counter({"characters/typed": characters}))
 
-    def spent(self, time: float, cpu_s: float) -> None:
-        """Count processor time of this process, in seconds of one core."""
-        self._count(time, Counter({"cpu/ms": round(1000 * cpu_s)}))
+    def spent(self, time: float, spent: Spent) -> None:
+        """Count tokens and processor time, in milliseconds of one core, of whatever they were for."""
+        counts = {"tokens/prompt": spent.prompt_tokens, "tokens/cached": spent.cached_tokens}
+        counts |= {"tokens/decoded": spent.decoded_tokens, "cpu/ms": round(spent.cpu_ms)}
+        self._count(time, Counter(counts))
 
     def flush(self) -> None:
         """Add what has been counted to the file. What cannot be added stays in memory for the next time."""

@@ -14,7 +14,7 @@ from flash_ls.artifact import store
 from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
-from flash_ls.deadline import Deadline, Progress
+from flash_ls.deadline import Deadline, Progress, Spent
 from flash_ls.document import Snapshot
 from flash_ls.engine.decode import GenerationStats
 from flash_ls.errors import Cancelled, ModelError, ModelMissing
@@ -51,6 +51,7 @@ class FakeCompleter:
 
     def _answer(self, snapshot: Snapshot, deadline: Deadline, asked: int) -> str:
         line = _line(snapshot)
+        deadline.spent.add(Spent(prompt_tokens=7, cached_tokens=3))
         self._misbehave(line, deadline)
         say(f"asked for {asked}")
         return "" if "EMPTY" in line else self._text(line, snapshot)

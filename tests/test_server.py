@@ -716,6 +716,19 @@ def test_nothing_is_counted_where_that_is_off(home: Path, when: str) -> None:
     assert counted(home).keys() <= {"cpu"}
 
 
+def test_what_was_read_for_nothing_is_counted(home: Path) -> None:
+    with start("ready") as client:
+        loaded(client)
+        uri = opened(client, "BUSY")
+        older = running(client, uri, "BUSY")
+        client.change(uri, 2, [{"text": "other"}])
+        client.inline(uri, 0, 5)
+        client.wait(older)
+    counts = counted(home)
+    assert counts["reason"] == {"superseded": 1, "shown": 1}
+    assert counts["tokens"] == {"prompt": 14, "cached": 6}
+
+
 def test_a_client_that_is_gone_is_counted_too(home: Path) -> None:
     client = loaded(start("ready"), capabilities=SHOWS_STATUS)
     uri = opened(client, "words")

@@ -105,4 +105,8 @@ class SharedModel:
     ) -> Logits:
         """See `Model.forward`."""
         with self._turns.turn(deadline):
-            return self._model.forward(tokens, cache, rows, deadline, words, precise)
+            began = time.process_time()
+            try:
+                return self._model.forward(tokens, cache, rows, deadline, words, precise)
+            finally:
+                deadline.spent.cpu_ms += 1e3 * (time.process_time() - began)

@@ -177,7 +177,9 @@ class Session:
 
     def _answer(self, request: messages.Request, deadline: Deadline, verdicts: SimpleQueue[bool]) -> None:
         try:
-            self._channel.send(self._answered(request, deadline, verdicts))
+            answer = self._answered(request, deadline, verdicts)
+            self._channel.send(messages.Cost(deadline.spent))
+            self._channel.send(answer)
         except OSError:  # one of both ends is of no use any more
             self._channel.hang_up()
         self._used()

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
@@ -89,7 +89,7 @@ class RemoteEngine:
         asked = request(number=number, budget_ms=deadline.remaining_ms, gives_way=deadline.gives_way)
         cancel, release = (partial(self._tell, kind(number)) for kind in (messages.Cancel, messages.Release))
         with deadline.interrupting(cancel, release):
-            answer = self._asked(self._channel, asked, enough)
+            answer = self._asked(self._channel, asked, enough, deadline.spent)
         if isinstance(answer, messages.Cancelled):
             raise Cancelled("the request was cancelled")
         if isinstance(answer, messages.Failed):
@@ -97,13 +97,20 @@ class RemoteEngine:
         return answer
 
     def _asked(
-        self, channel: Channel[messages.ToServer], request: messages.Request, enough: Callable[[str], bool]
+        self,
+        channel: Channel[messages.ToServer],
+        request: messages.Request,
+        enough: Callable[[str], bool],
+        spent: Spent,
     ) -> messages.Answer:
         try:
             self._send(channel, request)
             message = self._receive(channel)
-            while isinstance(message, messages.Text):
-                self._send(channel, messages.Enough(enough(message.text)))
+            while isinstance(message, messages.Text | messages.Cost):
+                if isinstance(message, messages.Cost):
+                    spent.add(message.spent)
+                else:
+                    self._send(channel, messages.Enough(enough(message.text)))
                 message = self._receive(channel)
         except BaseException:
             self.close()  # it is lost, or waits for a verdict that will not come

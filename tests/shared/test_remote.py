@@ -13,7 +13,7 @@ import pytest
 
 from flash_ls import crash
 from flash_ls.crash import CrashReports
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
@@ -137,6 +137,38 @@ def test_several_at_once(shared: SharedToy, model: OnnxModel, tokenizer: Tokeniz
         typist.join(WAIT_S)
         assert not typist.is_alive()
     assert said == right
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_an_answer_has_cost_is_known(
+    shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer, there: bool
+) -> None:
+    """In this process or another; of one that nobody waited for, what was done of it."""
+    engine: Engine = shared.engine() if there else LocalEngine(model, tokenizer)
+    whole = Deadline()
+    answer = engine.generate(PROMPT, PARAMS, whole)
+    decoded = len(answer.tokens)
+    assert whole.spent == Spent(len(PROMPT), 0, decoded, whole.spent.cpu_ms)
+    assert (whole.spent.cpu_ms > 0) == there
+    engine.generate(PROMPT, PARAMS, whole)
+    assert whole.spent == Spent(len(PROMPT), 0, 2 * decoded, whole.spent.cpu_ms), "another answer to the same prompt"
+
+    part = Deadline()
+
+    def cancel(text: str) -> bool:
+        part.cancel()
+        return False
+
+    with pytest.raises(Cancelled):
+        engine.generate([*PROMPT, 7], replace(PARAMS, complete=cancel), part)
+    assert (part.spent.prompt_tokens, part.spent.cached_tokens) == (len(PROMPT) + 1, len(PROMPT))
+    assert 1 <= part.spent.decoded_tokens < decoded
+
+    never = Deadline()
+    never.cancel()
+    with pytest.raises(Cancelled):
+        engine.generate(tokens_of(9, 300), PARAMS, never)
+    assert never.spent == Spent(cpu_ms=never.spent.cpu_ms)
 
 
 def test_a_fault_of_the_stop_rule_is_not_the_next_requests(shared: SharedToy) -> None:
