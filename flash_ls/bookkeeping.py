@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flash_ls.calibration import threshold
+from flash_ls.deadline import Spent
 from flash_ls.journal import Entry, Journal, Reason, reason_of
 from flash_ls.language import language_of
 from flash_ls.outcomes import Outcomes, Read, Record, Shown, one_key
@@ -94,6 +95,12 @@ class Bookkeeping:
         entry = _entry(snapshot.uri, snapshot.language_id, snapshot.version, reason)
         entry = replace(entry, finish=finish, milliseconds=milliseconds, called=called)
         return self._add(_with_tokens(entry, best.stats) if best and best.stats else entry)
+
+    def spent(self, spent: Spent) -> None:
+        """Work for the user has ended, of a request or ahead of any, wanted or not."""
+        if self._outcomes is not None:
+            self._statistics.spent(time.time(), spent)
+            self._flush_soon()
 
     def refused(self, uri: str, reason: Reason) -> Entry:
         """A request had no document to be answered from."""
@@ -175,7 +182,7 @@ class Bookkeeping:
 
     def _count_cpu(self) -> None:
         now = time.process_time()
-        self._statistics.spent(time.time(), now - self._cpu_s)
+        self._statistics.spent(time.time(), Spent(cpu_ms=1e3 * (now - self._cpu_s)))
         self._cpu_s = now
 
     def _flush(self) -> None:
@@ -199,7 +206,7 @@ class Bookkeeping:
         if learning.cancelled() or self._stopped:
             return
         if error := learning.exception():
-            log.error("the statistics cannot be used: %s", error)
+            log.error("The statistics cannot be used; delete them with `flash-ls stats --delete`.", exc_info=error)
             return
         self._used = learning.result()
         self._learnt()

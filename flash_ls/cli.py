@@ -18,7 +18,7 @@ from flash_ls import __version__, presence, private_file, status_text
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import catalog, find
 from flash_ls.completer import Completer, Completion
-from flash_ls.config import Config, schema
+from flash_ls.config import LEVELS, Config, schema
 from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.document import Snapshot
@@ -78,6 +78,11 @@ def share(config: Config, progress: Progress) -> Completer:
     """The same, with the model in a process that all servers share, if there can be one."""
     folder = store.ensure(config.model, progress)
     return loading.load_completer(store.home(), folder, config, progress) or load(config, progress)
+
+
+def serve_editor(args: argparse.Namespace) -> NoReturn:
+    """`flash-ls`, which editors run."""
+    serve(load if args.in_process else share, store.home(), Config(log_level=args.log_level))
 
 
 def run_engine(args: argparse.Namespace) -> NoReturn:
@@ -251,7 +256,8 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--in-process", action="store_true", help="have a model of its own for this server")
-    parser.set_defaults(command=lambda args: serve(load if args.in_process else share, store.home()))
+    parser.add_argument("--log-level", choices=LEVELS, default=Config().log_level, help="default: %(default)s")
+    parser.set_defaults(command=serve_editor)
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")

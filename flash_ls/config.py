@@ -19,6 +19,12 @@ PRECISIONS = {
     "mixed": "Fewest milliseconds a word, 200 MB more.",
     "int4": "Least memory.",
 }
+LEVELS = {
+    "error": "What has failed.",
+    "warning": "And what is not as it should be.",
+    "info": "And a line for each request.",
+    "debug": "And all else.",
+}
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
 SCHEMA_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -77,6 +83,7 @@ class Config:
     statistics: bool = _setting(
         True, "Count what becomes of suggestions; `false` counts nothing, and `min_confidence` stays as it is set."
     )
+    log_level: str = _setting("warning", "What the server logs: JSON lines on stderr, without code.", choices=LEVELS)
 
 
 SETTINGS = {setting.name: setting for setting in dataclasses.fields(Config)}
@@ -103,6 +110,11 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     return config, [key for key in settings if key not in SETTINGS]
 
 
+def plain(config: Config) -> dict[str, object]:
+    """The settings, but for the words that a user has chosen: they may be names of folders."""
+    return {name: _plain(setting, getattr(config, name)) for name, setting in SETTINGS.items()}
+
+
 def section_of(settings: object) -> Mapping[str, object]:
     """Our settings, sent bare or under their section. Raises `ConfigError` if they are no object."""
     ours = settings.get(SECTION, settings) if isinstance(settings, dict) else settings
@@ -111,6 +123,11 @@ def section_of(settings: object) -> Mapping[str, object]:
     if not isinstance(ours, dict):
         raise ConfigError(f"Settings must be an object, not {ours!r}; correct {SECTION} in your editor's settings.")
     return ours
+
+
+def _plain(setting: "dataclasses.Field[Any]", value: object) -> object:
+    told = isinstance(value, int | float) or "enum" in setting.metadata or value == setting.default
+    return value if told else "set by the user"
 
 
 def _described(setting: "dataclasses.Field[Any]") -> dict[str, Any]:

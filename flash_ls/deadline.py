@@ -1,4 +1,4 @@
-"""How long work may take, whether anyone still waits for it, and how it tells what it is doing.
+"""How long work may take, whether anyone still waits for it, what it has cost, and how it tells what it is doing.
 
 One `Deadline` is shared by the event loop, which cancels, and the worker thread, which checks.
 """
@@ -8,11 +8,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from flash_ls.errors import Cancelled
 
 Progress = Callable[[str, float], None]
 """Told what is being done and how much of it, from 0 to 1. Raises `Cancelled` when nobody wants it any more."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What work has cost so far, whatever becomes of it."""
+
+    prompt_tokens: int = 0
+    """Those of a prompt that has been read or was known; of one that several answers are decoded for, once."""
+    cached_tokens: int = 0
+    """Those of them that were known."""
+    decoded_tokens: int = 0
+    cpu_ms: float = 0.0
+    """Of processor time, where another process has the model."""
+
+    def add(self, more: "Spent") -> None:
+        if not self.prompt_tokens:
+            self.prompt_tokens, self.cached_tokens = more.prompt_tokens, more.cached_tokens
+        self.decoded_tokens += more.decoded_tokens
+        self.cpu_ms += more.cpu_ms
 
 
 class Deadline:
@@ -21,6 +41,7 @@ class Deadline:
     def __init__(self, budget_ms: float = math.inf, gives_way: bool = False) -> None:
         """`gives_way`: to work for somebody who waits, of anyone that shares the model."""
         self.gives_way = gives_way
+        self.spent = Spent()
         self._end = time.monotonic() + budget_ms / 1000
         self._lock = threading.Lock()
         self._cancelled = False

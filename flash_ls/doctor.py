@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from flash_ls import __version__
+from flash_ls import __version__, crash
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import find
 from flash_ls.config import Config
@@ -46,6 +46,7 @@ def examine(config: Config) -> Report:
     report.facts.append(("machine", f"{platform.machine()}, {os.cpu_count()} cores, {default_threads()} threads used"))
     _examine_folder(report)
     _examine_model(report, config)
+    _examine_crashes(report)
     return report
 
 
@@ -72,6 +73,16 @@ def _examine_model(report: Report, config: Config) -> None:
         report.facts.append(("model", f"{config.model}, not usable"))
         report.problems.append(str(error))
         _examine_space(report)
+
+
+def _examine_crashes(report: Report) -> None:
+    if (found := crash.newest(store.home())) is not None:
+        path, said = found
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+        report.problems.append(
+            f"flash-ls met an error of its own ({said.get('error')}, {when}); open an issue with {path}, which has "
+            "none of your code in it, then delete the file."
+        )
 
 
 def _examine_space(report: Report) -> None:

@@ -14,6 +14,9 @@ FlashLsError
 └── Cancelled                            nobody waits for the answer any more
 """
 
+OWN_FAULT = "flash-ls met an error of its own; `flash-ls doctor` says where the report of it is."
+"""What the user reads of an error that is none of these."""
+
 
 class FlashLsError(Exception):
     """Base of all errors raised on purpose."""

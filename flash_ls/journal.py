@@ -110,6 +110,10 @@ class Journal:
     def last(self) -> Entry | None:
         return self._entries[-1] if self._entries else None
 
+    def reasons(self, most: int = 20) -> list[str]:
+        """How the last requests ended, at most so many."""
+        return [str(entry.reason) for entry in self._entries][-most:]
+
     def as_dict(self, most: int = 20) -> dict[str, object]:
         """For JSON: `entries`, the last of them, at most so many, and `reasons`, how often each occurs among all."""
         entries = list(self._entries)

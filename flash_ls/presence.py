@@ -43,7 +43,7 @@ class Presence:
             running(folder)  # so that nothing of dead ones stays
             self._lock.acquire()
         except _UNUSABLE as error:
-            log.info("no presence: %s", error)
+            log.info("no presence", {"error": error})
 
     def write(self, report: dict[str, object]) -> None:
         """Say this, and `pid`, from now on; costs next to nothing if it was said already."""

@@ -1,9 +1,9 @@
-"""The process around a server on stdio: stdout for frames alone, the log on stderr, and a prompt end."""
+"""The process around a server on stdio: stdout for frames alone, signals to end it, and a prompt end."""
 
 import contextlib
 import ctypes
-import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -25,9 +25,10 @@ def reserve_stdout() -> BinaryIO:
     return stdout
 
 
-def log_to_stderr() -> None:
-    """Unless the caller has set up logging already."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def call_on_signal(end: Callable[[int], object]) -> None:
+    """Have `end` called with the exit code, in the main thread, when the process is told to end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: end(128 + number))
 
 
 def keep_no_memory() -> None:

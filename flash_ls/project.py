@@ -85,7 +85,7 @@ class Project:
         began = time.monotonic()
         self.index.add(self._texts(self._workspace.files()), self._give_way)
         self._complete.set()
-        logger.info("index files=%d ms=%d", len(self.index), 1000 * (time.monotonic() - began))
+        logger.info("index", {"files": len(self.index), "ms": round(1000 * (time.monotonic() - began))})
         while not self._stopped.is_set():
             self._update(*self._changes.get())
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.errors import Cancelled
 
 T = TypeVar("T")
@@ -17,7 +17,9 @@ T = TypeVar("T")
 class Requests:
     """The requests that run or wait, by key. To be used from one event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, spent: Callable[[Spent], object] = lambda spent: None) -> None:
+        """`spent` is told what each piece of work has cost once it ends, whether its answer was wanted or not."""
+        self._spent = spent
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self._current: dict[str, Request[Any]] = {}
         self._released: list[Request[Any]] = []
@@ -32,7 +34,7 @@ class Requests:
         for released in self._released:
             if released.key != key:
                 released.cancel()
-        request = self._current[key] = Request(key, budget_ms, work, gives_way)
+        request = self._current[key] = Request(key, budget_ms, work, gives_way, self._spent)
         request.answer.add_done_callback(lambda answer: self._forget(key, request))
         request.begin(self._worker)
         return request
@@ -82,13 +84,21 @@ class Requests:
 class Request(Generic[T]):
     """One piece of work and the future that its answer, or the lack of one, settles."""
 
-    def __init__(self, key: str, budget_ms: float, work: Callable[[Deadline], T], gives_way: bool) -> None:
+    def __init__(
+        self,
+        key: str,
+        budget_ms: float,
+        work: Callable[[Deadline], T],
+        gives_way: bool,
+        spent: Callable[[Spent], object],
+    ) -> None:
         self.key = key
         self.answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         """None if the work was cancelled before it ended."""
         self._budget_ms = budget_ms
         self._gives_way = gives_way
         self._work = work
+        self._spent = spent
         self._deadline: Deadline | None = None
         self._cancelled = False
 
@@ -126,6 +136,8 @@ class Request(Generic[T]):
     def _settle(self, job: "asyncio.Future[T | None]") -> None:
         if job.cancelled():
             return  # by `stop`, which has answered already
+        if self._deadline is not None:
+            self._spent(self._deadline.spent)
         error = job.exception()
         if self.answer.done():
             return

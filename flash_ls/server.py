@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lsprotocol import types
 from pygls.capabilities import get_capability
-from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcInternalError
+from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcException, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
 
-from flash_ls import __version__, process, status
+from flash_ls import __version__, log, process, status
 from flash_ls.bookkeeping import Bookkeeping
-from flash_ls.config import SECTION, Config, parse, section_of
+from flash_ls.config import SECTION, Config, parse, plain, section_of
 from flash_ls.context import Context
+from flash_ls.crash import CrashReports
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
-from flash_ls.errors import Cancelled, ConfigError, DocumentError, EngineLost, FlashLsError
+from flash_ls.errors import OWN_FAULT, Cancelled, ConfigError, DocumentError, EngineLost, FlashLsError
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
@@ -61,7 +63,6 @@ STATUS = "flashLs/status"
 """Our own notification, of a state, a reason and a message, for clients that can show it."""
 SHOW_STATUS = "flashLs.status"
 """Our own command, which tells the same and the last requests."""
-OWN_FAULT = "flash-ls met an error of its own; please report it with its log."
 MOST_ITEMS = 3
 """Completions for somebody who asks for them."""
 PAUSE_S = 0.3
@@ -75,14 +76,15 @@ logger = logging.getLogger(__name__)
 class FlashServer(LanguageServer):
     """The state of one client's session. Everything here runs in the event loop."""
 
-    def __init__(self, load: Loader, home: Path) -> None:
+    def __init__(self, load: Loader, home: Path, config: Config) -> None:
         super().__init__("flash-ls", __version__, protocol_cls=FlashProtocol, converter_factory=lenient_converter)
-        self.config = Config()
+        self.config = config
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
-        self.requests = Requests()
+        self.books = Bookkeeping(home, self._text, self.report, self._adapt)
+        self.requests = Requests(self.books.spent)
         self.suggester = Suggester(self.requests, self._refresh)
         self.status = Status(self._tell_status)
-        self.books = Bookkeeping(home, self._text, self.report, self._adapt)
+        self.crashes = CrashReports(home, "server", self._facts)
         self._initial_config = self.config
         self._loading = Loading(load)
         self._roots: list[str] = []
@@ -145,9 +147,9 @@ class FlashServer(LanguageServer):
             self._adopt(self.config)
             self.books.loaded()
             self.status.set(status.READY)
-            logger.info("load reason=ready model=%s", self.config.model)
+            logger.info("load", {"reason": "ready", "model": self.config.model})
         except Cancelled:
-            logger.info("load reason=cancelled")
+            logger.info("load", {"reason": "cancelled"})
         except FlashLsError as error:
             self.status.set(status.failed(str(error)))
             self.tell(types.MessageType.Error, str(error))
@@ -163,7 +165,7 @@ class FlashServer(LanguageServer):
             edits = self.documents.change(uri, version, changes)
             self.books.edited(self.documents.get(uri).uri, edits)
         except DocumentError as error:
-            logger.warning("%s", error)
+            logger.warning(str(error))
         self.changed(uri)
 
     def close(self, uri: str) -> None:
@@ -187,7 +189,7 @@ class FlashServer(LanguageServer):
         try:
             document = self.documents.get(uri)
         except DocumentError as error:
-            logger.warning("%s", error)
+            logger.warning(str(error))
             return None
         try:
             return document.snapshot(position.line, position.character)
@@ -213,7 +215,7 @@ class FlashServer(LanguageServer):
                 answer = Answer([], "cancelled")
                 raise
             except EngineLost as error:
-                logger.warning("%s", error)
+                logger.warning(str(error))
                 answer = Answer([], "restarting")
             except FlashLsError as error:
                 self.tell(types.MessageType.Error, str(error))
@@ -239,6 +241,10 @@ class FlashServer(LanguageServer):
         facts = {"version": __version__, "model": self.config.model, "precision": precision}
         held = {"since": self._since, "documents": len(self.documents)}
         return {**said, **facts, **held, **self.books.journal.as_dict()}
+
+    def _facts(self) -> dict[str, object]:
+        """What the report of a crash says of this server."""
+        return {"settings": plain(self.config), "reasons": self.books.journal.reasons()}
 
     def changed(self, uri: str) -> None:
         """Stop what runs for the document, and read it ahead once its user pauses without asking for a completion."""
@@ -287,9 +293,9 @@ class FlashServer(LanguageServer):
         if "status" in self._extensions:
             self.protocol.notify(STATUS, said._asdict())
 
-    def tell(self, kind: types.MessageType, sentence: str) -> None:
-        """Log a sentence, and show it to the user who has not seen it yet."""
-        logger.warning("%s", sentence)
+    def tell(self, kind: types.MessageType, sentence: str, fault: BaseException | None = None) -> None:
+        """Log a sentence, with the fault of ours that it is about, and show it to the user who has not seen it yet."""
+        logger.log(logging.ERROR if kind is types.MessageType.Error else logging.WARNING, sentence, exc_info=fault)
         if sentence not in self._told:
             self._told.add(sentence)
             self.window_show_message(types.ShowMessageParams(kind, sentence))
@@ -306,18 +312,26 @@ class FlashServer(LanguageServer):
         """Called by pygls at the end; its own waits for a reader that may be blocked on stdin for ever."""
         self.thread_pool.shutdown(wait=False)
 
-    def finish(self) -> NoReturn:
-        """End the process, whether the client has asked for it or is gone (LSP: exit)."""
-        exit_code = 0 if self._shut_down else 1
+    def finish(self, exit_code: int = 1) -> NoReturn:
+        """End the process, with 0 if the client has asked for it (LSP: exit)."""
+        exit_code = 0 if self._shut_down else exit_code
         self.stop()
         process.end(exit_code, self._join)
 
+    def finish_soon(self, exit_code: int) -> None:
+        """The same from a signal handler, which may have interrupted anything."""
+        try:
+            asyncio.get_running_loop().call_soon_threadsafe(self.finish, exit_code)
+        except RuntimeError:  # nothing runs yet
+            self.finish(exit_code)
+
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Called by pygls for what it cannot read, and for what no handler caught: only that is told to the user."""
-        logger.error("%s: %s", type(error).__name__, error)
-        if isinstance(error, JsonRpcInternalError) and source in (FeatureRequestError, FeatureNotificationError):
-            logger.error("%s", "".join((error.data or {}).get("traceback", [])))
-            self.tell(types.MessageType.Error, OWN_FAULT)
+        of_a_handler = source in (FeatureRequestError, FeatureNotificationError)
+        if of_a_handler and (isinstance(error, JsonRpcInternalError) or not isinstance(error, JsonRpcException)):
+            self.tell(types.MessageType.Error, OWN_FAULT, sys.exc_info()[1])
+        else:
+            logger.warning("A message of the editor cannot be used (%(error)s).", {"error": error})
 
     def _parsed(self, settings: object) -> Config:
         """The settings laid over the initial ones, or those in force, and a message, if one cannot be used."""
@@ -333,6 +347,7 @@ class FlashServer(LanguageServer):
 
     def _adopt(self, config: Config) -> None:
         self.config = config
+        log.set_level(config.log_level)
         self.documents.limit(config.max_file_bytes)
         self.suggester.forget()
         self.suggester.budget_ms = config.budget_ms
@@ -350,6 +365,7 @@ class FlashServer(LanguageServer):
         self.books.join()
         self.requests.join()
         self._loading.join()
+        self.crashes.end()
 
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:
@@ -433,9 +449,9 @@ def shutdown(server: FlashServer, params: None) -> None:
     server.stop()
 
 
-def create_server(load: Loader, home: Path) -> FlashServer:
+def create_server(load: Loader, home: Path, config: Config) -> FlashServer:
     """A server that has not started. `load` is called in a thread of its own once the client is ready."""
-    server = FlashServer(load, home)
+    server = FlashServer(load, home, config)
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
@@ -449,15 +465,17 @@ def create_server(load: Loader, home: Path) -> FlashServer:
     return server
 
 
-def serve(load: Loader, home: Path) -> NoReturn:
-    """Serve on stdin and stdout until the client leaves, then end the process: with 0 after `shutdown`, else with 1.
+def serve(load: Loader, home: Path, config: Config) -> NoReturn:
+    """Serve on stdin and stdout until the client leaves or a signal tells to end, then end the process.
 
-    `home`: the folder for what is kept of it.
+    With 0 after `shutdown`, 128 and its number after a signal, else 1. `home`: the folder for what is kept of it;
+    `config`: the settings over which the client's are laid.
     """
-    process.log_to_stderr()
+    log.start(config.log_level)
     process.keep_no_memory()
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, and the user's code with them
-    server = create_server(load, home)
+    server = create_server(load, home, config)
+    server.crashes.start()
+    process.call_on_signal(server.finish_soon)
     server.start_io(stdout=process.reserve_stdout())
     server.finish()
 
@@ -501,15 +519,8 @@ def _menu_item(document: Document, snapshot: Snapshot, completion: Completion) -
 
 def _log_request(entry: Entry, source: str) -> None:
     """One line, with nothing of the user's code in it but the file's name."""
-    logger.info(
-        "complete file=%s version=%d reason=%s ms=%.0f prompt_tokens=%d cached_tokens=%d",
-        entry.file,
-        entry.version,
-        source,
-        entry.milliseconds,
-        entry.prompt_tokens,
-        entry.cached_tokens,
-    )
+    fields = {"file": entry.file, "version": entry.version, "reason": source, "ms": round(entry.milliseconds)}
+    logger.info("complete", fields | {"prompt_tokens": entry.prompt_tokens, "cached_tokens": entry.cached_tokens})
 
 
 def _ms_since(began: float) -> float:

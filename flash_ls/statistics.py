@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from flash_ls import private_file
+from flash_ls.deadline import Spent
 
 if TYPE_CHECKING:
     from flash_ls.journal import Entry
@@ -77,8 +78,6 @@ class Statistics:
     def answered(self, entry: Entry) -> None:
         """Count a request."""
         counts = Counter({f"reason/{entry.reason}": 1})
-        for kind in ("prompt", "cached", "decoded"):
-            counts[f"tokens/{kind}"] = getattr(entry, f"{kind}_tokens")
         if entry.reason in ("shown", "typed through"):
             way = "model" if entry.called else "memory"
             counts[f"latency/{way}/{latency_bucket(entry.milliseconds)}"] = 1
@@ -88,9 +87,11 @@ class Statistics:
         """Count what was typed by keys."""
         self._count(time, Counter({"characters/typed": characters}))
 
-    def spent(self, time: float, cpu_s: float) -> None:
-        """Count processor time of this process, in seconds of one core."""
-        self._count(time, Counter({"cpu/ms": round(1000 * cpu_s)}))
+    def spent(self, time: float, spent: Spent) -> None:
+        """Count tokens and processor time, in milliseconds of one core, of whatever they were for."""
+        counts = {"tokens/prompt": spent.prompt_tokens, "tokens/cached": spent.cached_tokens}
+        counts |= {"tokens/decoded": spent.decoded_tokens, "cpu/ms": round(spent.cpu_ms)}
+        self._count(time, Counter(counts))
 
     def flush(self) -> None:
         """Add what has been counted to the file. What cannot be added stays in memory for the next time."""
@@ -104,7 +105,7 @@ class Statistics:
             with _locked(self._folder):
                 _write(self._folder, bounded(added(_read(self._folder), taken)))
         except (OSError, NotImplementedError, filelock.Timeout) as error:
-            log.log(logging.DEBUG if self._told else logging.INFO, "the statistics stay in memory: %s", error)
+            log.log(logging.DEBUG if self._told else logging.INFO, "statistics stay in memory", {"error": error})
             self._told = True
             with self._guard:
                 self._new = bounded(added(taken, self._new))
@@ -236,7 +237,8 @@ def _read(folder: Path) -> Days:
     except (ValueError, RecursionError):
         aside = path.with_suffix(".json.corrupt")
         path.replace(aside)
-        log.warning("%s cannot be read; it is now %s, and counting begins anew.", path.name, aside.name)
+        names = {"file": path.name, "aside": aside.name}
+        log.warning("%(file)s cannot be read; it is now %(aside)s, and counting begins anew.", names)
         return {}
 
 

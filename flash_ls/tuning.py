@@ -120,7 +120,7 @@ def _fastest(folder: Path, described: ModelManifest, precision: str, threads: in
         try:
             costs = measure(OnnxModel(folder, described, precision, threads, provider))
         except ModelError as error:
-            log.info("%s cannot run the model: %s", provider, error)
+            log.info("provider", {"name": provider, "error": error})
             continue
         if costs.fast.at(1) < best.costs.fast.at(1):
             best = Tuning(provider, costs)
@@ -149,4 +149,4 @@ def _write(path: Path, tuning: Tuning) -> None:
         scratch.write_text(json.dumps(asdict(tuning)), encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
-        log.info("%s cannot be written: %s", path, error)
+        log.info("tuning is not kept", {"error": error})

@@ -122,7 +122,7 @@ class Workspace:
         """
         for count, file in enumerate(self._walk()):
             if count == self._max_files:
-                logger.info("workspace reason=max_files files=%d", count)
+                logger.info("workspace", {"reason": "max_files", "files": count})
                 return
             yield file
 
@@ -167,7 +167,7 @@ class Workspace:
             yield from (file for name in files if (file := self._found(folder, name)))
             waiting += [inner for name in folders if (inner := _entered(folder, name))]
         if waiting:
-            logger.info("workspace reason=max_entries folders_left=%d", len(waiting))
+            logger.info("workspace", {"reason": "max_entries", "folders_left": len(waiting)})
 
     def _found(self, folder: _Folder, name: str) -> SourceFile | None:
         path = os.path.join(folder.path, name)
@@ -286,7 +286,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
             for entry in entries:
                 (folders if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
     except OSError as error:
-        logger.debug("workspace reason=%s", type(error).__name__)
+        logger.debug("workspace", {"reason": "unreadable", "error": error})
     return sorted(files), sorted(folders)
 
 
@@ -315,7 +315,7 @@ def _bytes(path: str, most: int) -> bytes | None:
         with open(path, "rb") as file:
             data = file.read(most + 1)
     except OSError as error:
-        logger.debug("workspace reason=%s", type(error).__name__)
+        logger.debug("workspace", {"reason": "unreadable", "error": error})
         return None
     return data if len(data) <= most else None
 

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.replaying.process import proportional_mb
 from scripts.report import table
 from scripts.type_along import OPTIONS, PATIENCE_S
-from tests.lsp_client import LspProcess
+from tests.lsp_client import LspProcess, flash_ls
 from tests.typist import Keystroke, Typist
 
-SERVER = [sys.executable, "-m", "flash_ls"]
+SERVER = flash_ls()
 EVERYTHING = {"min_confidence": 0.0}
 
 

@@ -42,8 +42,9 @@ from scripts.replaying.sessions import Session, session, varied
 from scripts.replaying.typist import Habits
 from scripts.replaying.writing import keys_alone
 from scripts.report import check_plot, table
+from tests.lsp_client import flash_ls
 
-OURS = [sys.executable, "-m", "flash_ls", "--in-process"]
+OURS = flash_ls("--in-process")
 """With the model in the process whose CPU and memory are measured."""
 PEER = "llama.vim"
 SERVERS = {PEER: [sys.executable, str(Path(llama_vim.__file__))]}

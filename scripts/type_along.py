@@ -21,10 +21,10 @@ from flash_ls.cli import parse_place
 from flash_ls.config import Config
 from flash_ls.document import Snapshot
 from flash_ls.source_file import snapshot_of_file
-from tests.lsp_client import LspProcess
+from tests.lsp_client import LspProcess, flash_ls
 from tests.typist import Keystroke, Typist
 
-SERVER = [sys.executable, "-m", "flash_ls", "--in-process"]
+SERVER = flash_ls("--in-process")
 """With the model in the process whose memory is measured."""
 LARGEST_FILE = 4_000_000
 PATIENCE_S = 600

@@ -14,7 +14,7 @@ from flash_ls.artifact import store
 from flash_ls.completer import Completer, Completion, Watch
 from flash_ls.config import Config
 from flash_ls.context import Context
-from flash_ls.deadline import Deadline, Progress
+from flash_ls.deadline import Deadline, Progress, Spent
 from flash_ls.document import Snapshot
 from flash_ls.engine.decode import GenerationStats
 from flash_ls.errors import Cancelled, ModelError, ModelMissing
@@ -51,6 +51,7 @@ class FakeCompleter:
 
     def _answer(self, snapshot: Snapshot, deadline: Deadline, asked: int) -> str:
         line = _line(snapshot)
+        deadline.spent.add(Spent(prompt_tokens=7, cached_tokens=3))
         self._misbehave(line, deadline)
         say(f"asked for {asked}")
         return "" if "EMPTY" in line else self._text(line, snapshot)
@@ -86,7 +87,7 @@ class FakeCompleter:
         if "RAISE" in line:
             raise ModelError("The model is broken; run `flash-ls model verify`.")
         if "CRASH" in line:
-            raise ZeroDivisionError("a bug")
+            raise ZeroDivisionError(f"a bug in {line}")
 
 
 def _line(snapshot: Snapshot) -> str:
@@ -94,8 +95,8 @@ def _line(snapshot: Snapshot) -> str:
 
 
 def say(what: str) -> None:
-    """Tell the test what happens."""
-    print(f"fake: {what}", file=sys.stderr, flush=True)
+    """Tell the test what happens, in one write: the log is written by other threads."""
+    sys.stderr.write(f"fake: {what}\n")
 
 
 def _work(deadline: Deadline) -> None:
@@ -146,4 +147,4 @@ def broken(config: Config, progress: Progress) -> Completer:
 MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing, "broken": broken}
 
 if __name__ == "__main__":
-    serve(MODES[sys.argv[1]], store.home())
+    serve(MODES[sys.argv[1]], store.home(), Config(log_level="info"))

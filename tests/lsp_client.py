@@ -40,7 +40,9 @@ class LspProcess:
         self.arrivals: list[int] = []
         """The ids of answered requests, in the order of the answers."""
         self.log: list[str] = []
-        """The lines of stderr."""
+        """The lines of stderr; those of the server's log as `event name=value …`."""
+        self.errors: list[str] = []
+        """The same as they came."""
         self.garbage: list[bytes] = []
         """What came on stdout outside of any frame."""
         self.settings: object = None
@@ -124,6 +126,11 @@ class LspProcess:
         """The parameters of every message of this kind that the server sent unasked."""
         return [message.get("params") for message in self.notifications if message["method"] == method]
 
+    @property
+    def faults(self) -> list[str]:
+        """What it logged of errors of its own."""
+        return [line for line in self.log if "trace=" in line or "Traceback" in line]
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something the server writes makes the condition true. Raises `TimeoutError`."""
         with self._changed:
@@ -173,7 +180,8 @@ class LspProcess:
     def _read_log(self) -> None:
         for line in _pipe(self.process.stderr):
             with self._changed:
-                self.log.append(line.decode(errors="replace").rstrip())
+                self.errors.append(line.decode(errors="replace").rstrip())
+                self.log.append(_told(self.errors[-1]))
                 self._changed.notify_all()
 
     def _receive(self, message: dict[str, Any]) -> None:
@@ -201,9 +209,31 @@ def _settle(call: Call, message: dict[str, Any]) -> None:
         call.answer.set_result(message.get("result"))
 
 
+def _told(line: str) -> str:
+    """A line of a log in fewer characters; any other as it is."""
+    try:
+        event, fields = read_log(line)
+    except ValueError:
+        return line
+    return " ".join([event, *(f"{name}={value}" for name, value in fields.items())])
+
+
+def read_log(line: str) -> tuple[str, dict[str, Any]]:
+    """The event and the fields of a line of the server's log. Raises `ValueError` if it is none."""
+    said = json.loads(line)
+    if not isinstance(said, dict) or list(said)[:3] != ["time", "level", "event"]:
+        raise ValueError("not of a log")
+    return said["event"], {name: value for name, value in said.items() if name not in ("time", "level", "event")}
+
+
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     assert pipe is not None
     return pipe
+
+
+def flash_ls(*arguments: str) -> list[str]:
+    """The command of a server that logs each request."""
+    return python_module("flash_ls", "--log-level", "info", *arguments)
 
 
 def python_module(*arguments: str) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lsp_client import LspProcess, python_module
+from tests.lsp_client import LspProcess, flash_ls
 
 pytestmark = pytest.mark.model
 
@@ -15,7 +15,7 @@ BUILD_S = 600
 
 
 def test_a_body_has_the_line_ends_of_its_file() -> None:
-    with LspProcess(python_module("flash_ls"), BUILD_S) as client:
+    with LspProcess(flash_ls(), BUILD_S) as client:
         client.initialize(options={"budget_ms": 60_000, "statistics": False})
         client.wait_until(lambda: any("load reason=ready" in line for line in client.log))
         for end in ("\n", "\r\n"):

@@ -15,6 +15,7 @@ from flash_ls import bookkeeping, outcomes, presence
 from flash_ls.bookkeeping import Bookkeeping
 from flash_ls.completer import Completion
 from flash_ls.config import Config
+from flash_ls.deadline import Spent
 from flash_ls.document import Edit, Snapshot
 from flash_ls.engine.decode import GenerationStats
 from flash_ls.journal import Reason
@@ -47,6 +48,7 @@ class Session:
 
     def show(self, cursor: int, text: str) -> None:
         completion = Completion(text, cursor, cursor, "stop", STATS)
+        self.books.spent(Spent(700, 690, 12, 40.0))
         self.books.answered(self.snapshot(cursor), Answer([completion], "stop"), 80.0)
         self.books.shown(self.snapshot(cursor), completion, 80.0)
 
@@ -124,6 +126,15 @@ async def test_a_session_is_counted(tmp_path: Path) -> None:
     assert counts["characters/typed"] == 2
     assert (counts["tokens/prompt"], counts["tokens/cached"], counts["tokens/decoded"]) == (700, 690, 12)
     assert probability_counts(counts)[0] == (1, 1)
+
+
+async def test_what_was_spent_for_nothing_is_counted_too(tmp_path: Path) -> None:
+    async with session(tmp_path) as one:
+        one.books.answered(one.snapshot(4), Answer([], "superseded"), 5.0)
+        one.books.spent(Spent(900, 500, 3, 250.0))
+    counts = counted(tmp_path)
+    assert (counts["tokens/prompt"], counts["tokens/cached"], counts["tokens/decoded"]) == (900, 500, 3)
+    assert counts["cpu/ms"] >= 250
 
 
 async def test_cpu_time_is_counted_but_not_that_of_a_load(tmp_path: Path) -> None:

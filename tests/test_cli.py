@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flash_ls.cli import main
+from flash_ls.deadline import Spent
 from flash_ls.engine import manifest
 from flash_ls.outcomes import Record
 from flash_ls.presence import Presence, folder_in
@@ -155,7 +156,7 @@ def test_status_of_a_server(home: Path, capsys: pytest.CaptureFixture[str]) -> N
 def counted(home: Path) -> None:
     statistics = Statistics(home)
     statistics.add(Record(time.time(), "python", "line", 12, 12, "accepted", 80.0, 0.65))
-    statistics.spent(time.time(), 3600)
+    statistics.spent(time.time(), Spent(cpu_ms=3_600_000))
     statistics.flush()
 
 

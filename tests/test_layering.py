@@ -9,11 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "flash_ls"
 LAYERS = [
-    "__init__ errors uri process timer private_file",
+    "__init__ errors uri process timer private_file trace",
     "config deadline language",
     "engine document grammar brackets window postprocess requests secrets index confidence pace"
-    " journal calibration presence",
-    "syntax indentation context workspace outcomes status status_text",
+    " journal calibration presence crash",
+    "syntax indentation context workspace outcomes status status_text log",
     "soundness statistics",
     "artifact prompt place source_file project statistics_page",
     "tuning",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.errors import ModelError
 from flash_ls.requests import Requests
 
@@ -45,6 +45,26 @@ async def test_a_newer_request_answers_the_older_before_the_worker_notices(reque
     assert not newer.done()
     release.set()
     assert await newer == "newer"
+
+
+async def test_what_work_has_cost_is_told_whatever_becomes_of_it() -> None:
+    told: list[Spent] = []
+    requests = Requests(told.append)
+
+    def work(deadline: Deadline) -> str:
+        deadline.spent.add(Spent(10, 5, 2))
+        return until_cancelled(deadline)
+
+    assert await requests.run("a", 10, work) == "expired"
+    older = asyncio.create_task(requests.run("a", 5000, work))
+    await asyncio.sleep(0.01)
+    while not requests._current["a"]._deadline:
+        await asyncio.sleep(0.001)
+    assert await requests.run("a", 1000, lambda deadline: "newer") == "newer"
+    assert await older is None
+    requests.stop()
+    requests.join()
+    assert sorted(one.prompt_tokens for one in told) == [0, 10, 10]
 
 
 async def test_other_documents_only_wait(requests: Requests) -> None:

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_ls.calibration import HIGHEST, offset, threshold
+from flash_ls.deadline import Spent
 from flash_ls.journal import Entry, Reason
 from flash_ls.outcomes import Outcome, Record
 from flash_ls.statistics import (
@@ -66,7 +67,8 @@ def filled(folder: Path | None = None) -> Statistics:
     statistics.answered(entry(2, called=False))
     statistics.answered(entry(9000, Reason.SUPERSEDED))
     statistics.typed(NOON, 30)
-    statistics.spent(NOON, 2.5)
+    statistics.spent(NOON, Spent(prompt_tokens=700, cached_tokens=600, decoded_tokens=12))
+    statistics.spent(NOON, Spent(cpu_ms=2500.4))
     return statistics
 
 
@@ -75,7 +77,7 @@ def test_what_is_counted() -> None:
     assert outcomes(counts) == {"python": Counter(OUTCOMES)}
     assert acceptance(outcomes(counts)["python"]) == 0.5
     assert (counts["characters/shown"], counts["characters/saved"], counts["characters/typed"]) == (60, 20, 30)
-    assert (counts["tokens/prompt"], counts["tokens/cached"], counts["tokens/decoded"]) == (2100, 1800, 36)
+    assert (counts["tokens/prompt"], counts["tokens/cached"], counts["tokens/decoded"]) == (700, 600, 12)
     assert (counts["kept/30s/yes"], counts["kept/30s/no"]) == (2, 0)
     assert (counts["kept/5min/yes"], counts["kept/5min/no"]) == (0, 2)
     assert probability_counts(counts) == [(4, 3) if bucket == 6 else (0, 0) for bucket in range(BUCKETS)]
@@ -316,7 +318,7 @@ def test_a_page_shows_what_was_counted() -> None:
     assert tiles["Accepted"] == "50 %"
     assert tiles["Kept"] == "100 %"
     assert tiles["Characters saved"] == "20"
-    assert tiles["A million tokens"] == "0.098 ct"
+    assert tiles["A million tokens"] == "0.29 ct"
     assert '<th scope="row">superseded</th><td>1</td>' in text
     assert '<th scope="row">0.65</th><td>75 %</td>' in text
 

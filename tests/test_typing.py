@@ -1,11 +1,10 @@
 """Somebody types with the real model through a real server process."""
 
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lsp_client import LspProcess
+from tests.lsp_client import LspProcess, flash_ls
 from tests.typist import Keystroke, Typist
 
 pytestmark = pytest.mark.model
@@ -14,7 +13,7 @@ PATIENT = {"budget_ms": 60_000, "min_confidence": 0.0, "statistics": False}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LspProcess]:
-    with LspProcess([sys.executable, "-m", "flash_ls", "--in-process"], timeout_s=300) as process:
+    with LspProcess(flash_ls("--in-process"), timeout_s=300) as process:
         process.initialize(options=PATIENT)
         process.wait_until(lambda: any("reason=ready" in line for line in process.log))
         yield process

@@ -239,14 +239,14 @@ def test_the_walk_stops_at_the_limit_and_says_so_once(root: Path, caplog: pytest
     assert len(list(Workspace([str(root)], max_files=9).files())) == 9
     assert not caplog.messages
     assert len(list(Workspace([str(root)], max_files=8).files())) == 8
-    assert caplog.messages == ["workspace reason=max_files files=8"]
+    assert [record.args for record in caplog.records] == [{"reason": "max_files", "files": 8}]
 
 
 def test_the_walk_stops_in_a_tree_of_other_files(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     write(root, {f"a/{number}.png": "" for number in range(60)} | {"b/c/d.py": "", "b/x.py": ""})
     assert not list(Workspace([str(root)], max_files=1).files())
-    assert caplog.messages == ["workspace reason=max_entries folders_left=1"]
+    assert [record.args for record in caplog.records] == [{"reason": "max_entries", "folders_left": 1}]
 
 
 def test_the_walk_reads_a_folder_when_it_gets_there(root: Path) -> None:

@@ -38,7 +38,7 @@ def main() -> NoReturn:
 
     entry = toy_entry(args.weights)
     with patch.object(catalog, "catalog", lambda: {entry.name: entry}):
-        serve(load, store.home())
+        serve(load, store.home(), Config(log_level="info"))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _is_sound(folder: Path, progress: Progress) -> bool:
     try:
         verify(folder, progress)
     except (CorruptFile, ManifestError) as error:
-        log.warning("%s It is being rebuilt.", error)
+        log.warning("%(error)s It is being rebuilt.", {"error": error})
         return False
     return True
 
@@ -156,7 +156,7 @@ def upstream_file(entry: CatalogEntry, scratch: Path, progress: Progress, given:
         progress("checking the weights", 0.0)
         if fetched.stat().st_size == entry.bytes and hash_of(fetched) == entry.sha256:
             return fetched
-        log.warning("%s is truncated or altered; it is not used.", fetched)
+        log.warning("%(file)s is truncated or altered; it is not used.", {"file": fetched})
     sources: list[Source] = [FileSource(given)] if given else [source for source in entry.sources if source.local]
     try:
         _deliver(entry, sources, scratch / entry.file, progress)

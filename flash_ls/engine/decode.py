@@ -198,6 +198,7 @@ class _Run:
                 logits = self._target(committed, drafts, precise=True)
                 choice = _choose(logits, place)
                 self.stats.precise_steps += 1
+            self.deadline.spent.decoded_tokens += 1
             self.output.runners_up.append(choice.runner_up)
             self.output.commit(choice.token, choice.log_probability)
             accepted += choice.token == draft

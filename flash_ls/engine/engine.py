@@ -5,7 +5,7 @@ An engine is not thread-safe: one thread owns it. Several may share a model and 
 
 from typing import Protocol
 
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams, generate, prefill
 from flash_ls.engine.drafter import Drafter, NoDrafter
 from flash_ls.engine.model import Model
@@ -53,7 +53,12 @@ class LocalEngine:
     def generate(self, prompt: list[int], params: GenerationParams, deadline: Deadline) -> Generation:
         """See `Engine.generate`."""
         with self._slots.slot_for(prompt, len(prompt) + params.max_tokens) as cache:
-            return generate(self._model, self.tokenizer, cache, prompt, params, self._drafter, deadline)
+            cached = len(prompt) - len(cache.rewind_to(prompt))
+            try:
+                return generate(self._model, self.tokenizer, cache, prompt, params, self._drafter, deadline)
+            finally:
+                if (read := min(len(prompt), len(cache.tokens))) > cached:
+                    deadline.spent.add(Spent(read, cached))
 
     def warm(self, prompt: list[int], deadline: Deadline) -> None:
         """See `Engine.warm`."""

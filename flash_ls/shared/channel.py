@@ -87,6 +87,13 @@ def is_known(folder: Path, name: str) -> bool:
     return WINDOWS or Path(address(folder, name)).exists()
 
 
+def withdraw(folder: Path, name: str) -> None:
+    """Nobody listens there any more."""
+    for suffix in (".sock", ".key"):
+        with contextlib.suppress(OSError):
+            (folder / f"{name}{suffix}").unlink()
+
+
 def connect(folder: Path, name: str) -> Connection:
     """Raises `OSError` if none of ours listens there, `EOFError` or `AuthenticationError` if it is not to be for us."""
     key = (folder / f"{name}.key").read_bytes() if WINDOWS else None

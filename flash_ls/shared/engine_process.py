@@ -20,7 +20,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import Engine
 from flash_ls.engine.slots import Slots
 from flash_ls.engine.turns import Turns
-from flash_ls.errors import Cancelled, FlashLsError, ModelFailed
+from flash_ls.errors import OWN_FAULT, Cancelled, FlashLsError, ModelFailed
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel, is_ours
 
@@ -104,7 +104,7 @@ class EngineProcess:
         looked_at, self._pass = self._pass, self._turns.running
         self._looks = self._looks + 1 if self._pass is not None and self._pass == looked_at else 0
         if stuck := self._looks * LOOK_S > max(LONGEST_PASS_S, SLOWEST * self._pass_s):
-            log.error("a pass of the model does not end; the process does")
+            log.error("A pass of the model does not end, so the process does.")
         return stuck
 
     def _accept_all(self, listener: Listener) -> None:
@@ -112,7 +112,7 @@ class EngineProcess:
             try:
                 connection = listener.accept()
             except OSError as error:  # who wanted to connect is gone again
-                log.info("accept: %s", error)
+                log.info("accept", {"error": error})
                 continue
             threading.Thread(target=self._talk, args=(connection,), daemon=True, name="connection").start()
 
@@ -130,7 +130,7 @@ class EngineProcess:
         except (OSError, EOFError):
             pass  # the server is gone
         except ValueError as error:
-            log.warning("a message cannot be read: %s", error)
+            log.warning("A server's message cannot be read (%(error)s); its connection ends.", {"error": error})
         finally:
             session.end()
             channel.close()
@@ -205,7 +205,9 @@ class Session:
 
     def _answer(self, request: messages.Request, deadline: Deadline, verdicts: SimpleQueue[bool]) -> None:
         try:
-            self._channel.send(self._answered(request, deadline, verdicts))
+            answer = self._answered(request, deadline, verdicts)
+            self._channel.send(messages.Cost(deadline.spent))
+            self._channel.send(answer)
         except OSError:  # one of both ends is of no use any more
             self._channel.hang_up()
         self._used()
@@ -217,14 +219,14 @@ class Session:
         except Cancelled:
             return messages.Cancelled()
         except (ModelFailed, MemoryError) as error:
-            log.error("the model failed, and the process ends: %s", error)
+            log.error("The model failed, and the process ends: %(error)s", {"error": error})
             self._fail()
             raise ConnectionAbortedError from error
         except FlashLsError as error:
             return messages.Failed(str(error))
         except Exception:
-            log.exception("a request failed")
-            return messages.Failed("The engine met an error of its own; please report it with its log.")
+            log.exception("A request failed by an error of our own.")
+            return messages.Failed(OWN_FAULT)
 
     def _done(self, request: messages.Request, deadline: Deadline, is_enough: Callable[[str], bool]) -> messages.Answer:
         if isinstance(request, messages.Generate):

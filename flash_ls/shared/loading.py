@@ -17,7 +17,7 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.shared.launch import Launch, meeting
 from flash_ls.shared.remote import RemoteEngine
 
-SETTINGS = ("precision", "threads", "cache_mb")
+SETTINGS = ("precision", "threads", "cache_mb", "log_level")
 """Those that the process has to know."""
 
 

@@ -1,6 +1,8 @@
 """What an engine process does: load the model, listen, work, end."""
 
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,8 +11,9 @@ from typing import NoReturn
 
 import filelock
 
-from flash_ls import process
-from flash_ls.config import Config
+from flash_ls import log, process
+from flash_ls.config import Config, plain
+from flash_ls.crash import CrashReports
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import PREFILL_CHUNK
 from flash_ls.engine.drafter import LookupDrafter
@@ -22,30 +25,49 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.engine.turns import Turns
 from flash_ls.errors import FlashLsError
 from flash_ls.presence import Presence, folder_in
-from flash_ls.shared.channel import is_known, listen
+from flash_ls.shared.channel import is_known, listen, withdraw
 from flash_ls.shared.engine_process import EngineProcess
 from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
 from flash_ls.tuning import load_model
 
+logger = logging.getLogger(__name__)
+
 
 def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
-    """Be the engine process of a model and these settings, unless another is."""
-    process.log_to_stderr()
-    process.keep_no_memory()
+    """Be the engine process of a model and these settings, unless another is, until it is told to end."""
     stdout = process.reserve_stdout()
     config = replace(Config(), **settings)  # type: ignore[arg-type]
+    log.start(config.log_level)
+    process.keep_no_memory()
+    crashes = CrashReports(home, "engine", lambda: {"settings": plain(config)})
+    crashes.start()
+    process.call_on_signal(sys.exit)
+    code: object = 0
     try:
-        described = manifest.read(folder)
-        place = meeting(home, folder, described.revision, config)
-        with filelock.FileLock(place.folder / f"{place.name}.lock", timeout=0, mode=0o600):
-            _serve(home, folder, described, config, place)
+        _run(home, folder, config)
     except filelock.Timeout:
-        os._exit(TAKEN)
+        code = TAKEN
     except (FlashLsError, OSError) as error:
         stdout.write(f"{error}\n".encode())
         stdout.flush()
-        os._exit(REFUSED)
-    os._exit(0)
+        code = REFUSED
+    except SystemExit as end:
+        code = end.code
+    except Exception:
+        logger.exception("The engine process ended by an error of its own.")
+        code = 1
+    crashes.end()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _run(home: Path, folder: Path, config: Config) -> None:
+    described = manifest.read(folder)
+    place = meeting(home, folder, described.revision, config)
+    with filelock.FileLock(place.folder / f"{place.name}.lock", timeout=0, mode=0o600):
+        try:
+            _serve(home, folder, described, config, place)
+        finally:
+            withdraw(*place)
 
 
 def _serve(home: Path, folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:

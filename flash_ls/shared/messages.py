@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from flash_ls.deadline import Spent
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 
-VERSION = 1
+VERSION = 2
 """Of these messages."""
 MOST_BYTES = 4 << 20
 """Of one message."""
@@ -90,6 +91,12 @@ class Text(Message, frozen=True):
     text: str
 
 
+class Cost(Message, frozen=True):
+    """Of the request whose answer follows."""
+
+    spent: Spent
+
+
 class Generated(Message, frozen=True):
     """The answer."""
 
@@ -122,6 +129,6 @@ class Pong(Message, frozen=True):
 
 ToEngine = Generate | Warm | Missing | Cancel | Release | Enough | Ping
 Answer = Generated | Warmed | Counted | Cancelled | Failed
-ToServer = Answer | Hello | Text | Pong
+ToServer = Answer | Hello | Text | Cost | Pong
 TO_ENGINE: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)
 TO_SERVER: msgspec.msgpack.Decoder[ToServer] = msgspec.msgpack.Decoder(ToServer)

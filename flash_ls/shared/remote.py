@@ -12,7 +12,7 @@ from functools import partial
 from itertools import count
 
 from flash_ls import process
-from flash_ls.deadline import Deadline
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
@@ -97,7 +97,7 @@ class RemoteEngine:
         asked = request(number=number, budget_ms=deadline.remaining_ms, gives_way=deadline.gives_way)
         cancel, release = (partial(self._tell, kind(number)) for kind in (messages.Cancel, messages.Release))
         with deadline.interrupting(cancel, release):
-            answer = self._asked(self._channel, asked, enough)
+            answer = self._asked(self._channel, asked, enough, deadline.spent)
         if isinstance(answer, messages.Cancelled):
             raise Cancelled("the request was cancelled")
         if isinstance(answer, messages.Failed):
@@ -105,13 +105,20 @@ class RemoteEngine:
         return answer
 
     def _asked(
-        self, channel: Channel[messages.ToServer], request: messages.Request, enough: Callable[[str], bool]
+        self,
+        channel: Channel[messages.ToServer],
+        request: messages.Request,
+        enough: Callable[[str], bool],
+        spent: Spent,
     ) -> messages.Answer:
         try:
             self._send(channel, request)
             message = self._receive(channel)
-            while isinstance(message, messages.Text):
-                self._send(channel, messages.Enough(enough(message.text)))
+            while isinstance(message, messages.Text | messages.Cost):
+                if isinstance(message, messages.Cost):
+                    spent.add(message.spent)
+                else:
+                    self._send(channel, messages.Enough(enough(message.text)))
                 message = self._receive(channel)
         except BaseException:
             self.close()  # it is lost, or waits for a verdict that will not come
@@ -167,5 +174,5 @@ def _losing() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError) as error:
-        log.warning("the engine process is lost: %s", error or type(error).__name__)
+        log.warning("The model's process is lost (%(error)s); the next request starts another.", {"error": error})
         raise EngineLost("The model's process has ended; the next request starts another.") from error

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from scripts.breaking import processes
 from scripts.breaking.wall_clock import WallClock
-from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
+from tests.lsp_client import INLINE, Call, LspError, LspProcess
 from tests.typist import Typist
 
-SERVER = python_module("flash_ls")
+SERVER = flash_ls()
 OPTIONS = {"min_confidence": 0.0, "budget_ms": 30_000, "statistics": False}
 """With time enough, so that the load of other programs is not taken for a fault."""
 CAPABILITIES = {**INLINE, "experimental": {"flashLs": {"status": True}}}

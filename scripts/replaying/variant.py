@@ -9,6 +9,7 @@ import sys
 
 from flash_ls.artifact import store
 from flash_ls.cli import load
+from flash_ls.config import Config
 from flash_ls.server import serve
 
 
@@ -20,7 +21,7 @@ def main() -> None:
         if not hasattr(owner, constant):
             sys.exit(f"flash_ls.{module} has no {constant}; name a constant of one of its modules.")
         setattr(owner, constant, json.loads(value))
-    serve(load, store.home())
+    serve(load, store.home(), Config(log_level="info"))
 
 
 if __name__ == "__main__":

@@ -189,14 +189,14 @@ def test_finish_when_the_rule_is_satisfied(model: OnnxModel, tokenizer: Tokenize
 class ToldDeadline(Deadline):
     """A deadline that expires when it is told."""
 
-    spent = False
+    ended = False
 
     @property
     def remaining_ms(self) -> float:
-        return 0.0 if self.spent else 1.0
+        return 0.0 if self.ended else 1.0
 
     def spend(self) -> None:
-        self.spent = True
+        self.ended = True
 
 
 @pytest.mark.parametrize("passes", [0, 1, 2, 3, 5])

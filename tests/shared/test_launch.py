@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from flash_ls import crash
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
@@ -120,6 +122,40 @@ def test_a_stuck_process_is_replaced(place: Place, monkeypatch: pytest.MonkeyPat
         ask(engine)
     assert ask(engine) == answer
     assert len(place.pids) == 2
+
+
+def test_a_process_that_dies_in_native_code_leaves_a_report(place: Place) -> None:
+    engine = place.engine()
+    answer = ask(engine)
+    place.kill(signal.SIGSEGV)
+    with contextlib.suppress(EngineLost):
+        ask(engine)
+    assert ask(engine) == answer
+    found = crash.newest(place.home)
+    assert found is not None
+    path, report = found
+    assert "Segmentation fault" in report["error"]
+    assert any(step.startswith("flash_ls/shared/main.py:") for step in report["trace"])
+    assert str(place.home) not in path.read_text()
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_told_to_end_ends_in_order(place: Place, told: signal.Signals) -> None:
+    with subprocess.Popen(place.command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + WAIT_S
+        while not (place.meeting.folder / f"{place.meeting.name}.sock").exists():
+            assert time.monotonic() < end, "it does not listen"
+            time.sleep(0.02)
+        engine = place.engine()
+        answer = ask(engine)
+        assert place.pids == {process.pid}
+        process.send_signal(told)
+        assert process.wait(WAIT_S) == 128 + told
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert {path.suffix for path in place.meeting.folder.iterdir()} <= {".lock", ".log"}
+    assert not list((place.home / "crashes").iterdir())
+    assert ask(engine) == answer
 
 
 def test_a_removed_socket_is_no_harm(place: Place) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from flash_ls.shared import channel
 from flash_ls.shared.launch import Meeting, meeting
-from tests.lsp_client import LspProcess, python_module
+from tests.lsp_client import LspProcess, flash_ls
 from tests.shared.test_launch import CONFIG
 from tests.shared.test_sharing import engines
 from tests.toy_model import write_artifact
@@ -63,7 +63,7 @@ def home(public: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home.mkdir()
     write_artifact(public / "toy", ["int8"])
     monkeypatch.setenv("FLASH_LS_HOME", str(home))
-    with LspProcess(python_module("flash_ls"), WAIT_S) as client:
+    with LspProcess(flash_ls(), WAIT_S) as client:
         client.initialize(options=OPTIONS | {"model": str(public / "toy")})
         client.wait_until(lambda: any("load reason=" in line for line in client.log))
         assert Typist(client, "file:///a.py", TEXT, len(TEXT), "python").ask().prompt_tokens

@@ -1,18 +1,21 @@
 """An engine in another process answers as one in this process does, whatever was asked, cancelled or lost before."""
 
+import logging
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from flash_ls import process
-from flash_ls.deadline import Deadline
+from flash_ls import crash, process
+from flash_ls.crash import CrashReports
+from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams, Step
 from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
@@ -139,11 +142,58 @@ def test_several_at_once(shared: SharedToy, model: OnnxModel, tokenizer: Tokeniz
     assert said == right
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_what_an_answer_has_cost_is_known(
+    shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer, there: bool
+) -> None:
+    """In this process or another; of one that nobody waited for, what was done of it."""
+    engine: Engine = shared.engine() if there else LocalEngine(model, tokenizer)
+    whole = Deadline()
+    answer = engine.generate(PROMPT, PARAMS, whole)
+    decoded = len(answer.tokens)
+    assert whole.spent == Spent(len(PROMPT), 0, decoded, whole.spent.cpu_ms)
+    assert (whole.spent.cpu_ms > 0) == there
+    engine.generate(PROMPT, PARAMS, whole)
+    assert whole.spent == Spent(len(PROMPT), 0, 2 * decoded, whole.spent.cpu_ms), "another answer to the same prompt"
+
+    part = Deadline()
+
+    def cancel(text: str) -> bool:
+        part.cancel()
+        return False
+
+    with pytest.raises(Cancelled):
+        engine.generate([*PROMPT, 7], replace(PARAMS, complete=cancel), part)
+    assert (part.spent.prompt_tokens, part.spent.cached_tokens) == (len(PROMPT) + 1, len(PROMPT))
+    assert 1 <= part.spent.decoded_tokens < decoded
+
+    never = Deadline()
+    never.cancel()
+    with pytest.raises(Cancelled):
+        engine.generate(tokens_of(9, 300), PARAMS, never)
+    assert never.spent == Spent(cpu_ms=never.spent.cpu_ms)
+
+
 def test_a_fault_of_the_stop_rule_is_not_the_next_requests(shared: SharedToy) -> None:
     engine = shared.engine()
     with pytest.raises(ZeroDivisionError):
         ask(engine, PROMPT, replace(PARAMS, complete=lambda text: 1 // 0 == 0))
     assert ask(engine, PROMPT).tokens
+
+
+def test_an_error_nobody_expected_fails_one_request_and_is_reported(
+    shared: SharedToy, model: OnnxModel, tmp_path: Path
+) -> None:
+    reports = CrashReports(tmp_path, "engine", dict)
+    logging.getLogger().addHandler(reports)
+    shared.model = WatchedModel(model, before=Mock(side_effect=ZeroDivisionError("planted")))
+    with pytest.raises(ModelError, match="flash-ls doctor"):
+        ask(shared.engine(), PROMPT)
+    logging.getLogger().removeHandler(reports)
+    found = crash.newest(tmp_path)
+    assert found is not None
+    assert (found[1]["role"], found[1]["error"]) == ("engine", "ZeroDivisionError")
+    assert "planted" not in found[0].read_text()
 
 
 @pytest.mark.parametrize("error", [ModelFailed("broken"), MemoryError()])

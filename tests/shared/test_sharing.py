@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flash_ls import presence
-from tests.lsp_client import LspProcess, python_module
+from tests.lsp_client import LspProcess, flash_ls
 from tests.toy_model import write_artifact
 from tests.typist import Keystroke, Typist
 
@@ -49,7 +49,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(toy: Path, *arguments: str) -> LspProcess:
-    client = LspProcess(python_module("flash_ls", *arguments), WAIT_S)
+    client = LspProcess(flash_ls(*arguments), WAIT_S)
     client.initialize(options=OPTIONS | {"model": str(toy)})
     client.wait_until(lambda: any("load reason=" in line for line in client.log))
     return client
