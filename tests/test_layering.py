@@ -11,7 +11,7 @@ PACKAGE = ROOT / "flash_ls"
 LAYERS = [
     "__init__ errors uri process timer private_file",
     "config deadline language",
-    "engine document grammar brackets window postprocess requests secrets index confidence pace"
+    "frames engine document grammar brackets window postprocess requests secrets index confidence pace"
     " journal calibration presence",
     "syntax indentation context workspace outcomes status status_text",
     "soundness statistics",
