@@ -63,6 +63,10 @@ class FlashProtocol(LanguageServerProtocol):
     def lsp_notebook_document__did_close(self, params: types.DidCloseNotebookDocumentParams) -> None:
         """Not offered."""
 
+    @lsp_method(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
+    def lsp_work_done_progress_cancel(self, params: types.WorkDoneProgressCancelParams) -> None:
+        """Not offered: a load is ended by the settings."""
+
     def receive(self, body: bytes) -> None:
         """Handle one message. What cannot be read is logged, answered if it is a request, and costs no other."""
         try:
@@ -147,6 +151,8 @@ def lenient_converter() -> Converter:
     converter.register_structure_hook(types.Position, lambda data, _: read_position(data))
     converter.register_structure_hook(types.Range, lambda data, _: _read_range(data))
     converter.register_structure_hook(types.InlineCompletionParams, lambda data, _: _read_inline_params(data))
+    converter.register_structure_hook(types.TextDocumentItem, lambda data, _: _read_document(data))
+    converter.register_structure_hook(types.VersionedTextDocumentIdentifier, lambda data, _: _read_identifier(data))
     for kind in (JsonRPCNotification, JsonRPCRequestMessage):  # pygls' own makes a class for each object in them
         converter.register_structure_hook(kind, _read_unknown)
     return converter
@@ -171,6 +177,16 @@ def _read_range(data: Any) -> types.Range:
     return types.Range(read_position(start), read_position(end))
 
 
+def _read_document(data: Mapping[str, Any]) -> types.TextDocumentItem:
+    """The version may be missing, or null, as in old clients, or too large."""
+    return types.TextDocumentItem(_text(data["uri"]), str(data.get("languageId", "")), _version(data), _text(data["text"]))
+
+
+def _read_identifier(data: Mapping[str, Any]) -> types.VersionedTextDocumentIdentifier:
+    """The same holds here."""
+    return types.VersionedTextDocumentIdentifier(_version(data), _text(data["uri"]))
+
+
 def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams:
     """The context may be missing, and its trigger kind missing or 0 (VS Code's own number for Invoked)."""
     context = data.get("context") or {}
@@ -182,6 +198,17 @@ def _read_inline_params(data: Mapping[str, Any]) -> types.InlineCompletionParams
     return types.InlineCompletionParams(
         types.InlineCompletionContext(kind, selected), document, read_position(data["position"])
     )
+
+
+def _version(data: Mapping[str, Any]) -> int:
+    return min(max(int(data.get("version") or 0), -LARGEST_UINTEGER - 1), LARGEST_UINTEGER)
+
+
+def _text(value: object) -> str:
+    """Raises `TypeError` for anything else: a text that is none must not become one."""
+    if not isinstance(value, str):
+        raise TypeError(f"a text must be a string, not {type(value).__name__}")
+    return value
 
 
 def _read_unknown(data: Mapping[str, Any], kind: type) -> Any:
