@@ -75,7 +75,7 @@ class Config:
     )
     complete_comments: bool = _setting(True, "Suggest inside comments.")
     complete_strings: bool = _setting(True, "Suggest inside strings.")
-    max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 50_000_000))
+    max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 25_000_000))
     statistics: bool = _setting(
         True, "Count what becomes of suggestions; `false` counts nothing, and `min_confidence` stays as it is set."
     )

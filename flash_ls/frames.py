@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from flash_ls.errors import MessageError
 
-MOST_BYTES = 128 << 20
+MOST_BYTES = 64 << 20
 """Of one message. A larger one is left out; the largest document, which is `Config.max_file_bytes`, fits twice."""
 _LONGEST_LINE = 8192
 _LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?\n\Z", re.IGNORECASE)

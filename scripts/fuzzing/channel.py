@@ -3,6 +3,8 @@
 Only that connection may end: another one, which is there all the time, must go on being served.
 """
 
+import atexit
+import shutil
 import socket
 import struct
 import tempfile
@@ -94,8 +96,9 @@ class Engines:
     def __init__(self, home: Path) -> None:
         artifact = home / "toy"
         model = OnnxModel(artifact, write_artifact(artifact), "fp32", threads=1)
-        self._folder = tempfile.TemporaryDirectory()  # a socket's path is short
-        self._toy = SharedToy(Path(self._folder.name), model, Tokenizer(artifact / TOKENIZER_FILE)).__enter__()
+        self._folder = tempfile.mkdtemp()  # a socket's path is short
+        atexit.register(self._close)
+        self._toy = SharedToy(Path(self._folder), model, Tokenizer(artifact / TOKENIZER_FILE)).__enter__()
         self._honest = self._toy.engine()
         self._wanted = self._answer()
 
@@ -121,6 +124,10 @@ class Engines:
             raise Hang("another server waits")
         if self._toy.ended.is_set():
             raise Fault("the engine process has ended")
+
+    def _close(self) -> None:
+        self._toy.__exit__()
+        shutil.rmtree(self._folder)
 
     def _answer(self) -> list[int]:
         return self._honest.generate(PROMPT, GenerationParams(4, frozenset()), Deadline(60_000)).tokens

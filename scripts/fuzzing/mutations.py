@@ -31,6 +31,8 @@ CAPABILITIES = {
     "general": {"positionEncodings": ["utf-8", "utf-16"]},
     "experimental": {"flashLs": {"refresh": True, "status": True}},
 }
+LONGEST = 200_000
+"""Bytes of a body: a list is multiplied and multiplied."""
 ENDS = ("shutdown", "exit")
 
 
@@ -91,7 +93,7 @@ def body(chance: Random) -> bytes:
     content = message(chance)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 5))):
         mutate(content, chance)
-    data = json.dumps(content, ensure_ascii=bool(chance.randrange(2))).encode("utf-8", "surrogatepass")
+    data = json.dumps(content, ensure_ascii=bool(chance.randrange(2))).encode("utf-8", "surrogatepass")[:LONGEST]
     return data if chance.randrange(6) else garbled(data, chance)
 
 
@@ -115,8 +117,8 @@ def _mutate_at(holder: Any, key: Any, chance: Random) -> None:
             del holder[key]
         case 1 if isinstance(holder, dict):
             holder[chance.choice(PIECES)] = holder.pop(key)
-        case 2 if isinstance(holder, list):
-            holder *= chance.choice((2, 3, 200))
+        case 2 if isinstance(holder, list) and len(holder) < 100:
+            holder *= chance.choice((2, 3, 100))
         case 3:
             holder[key] = [deepcopy(holder[key])] if chance.randrange(2) else {"x": deepcopy(holder[key])}
         case 4:

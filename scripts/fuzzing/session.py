@@ -13,11 +13,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+from pygls.protocol import json_rpc
 
 from flash_ls import project, protocol, server
 from flash_ls.config import Config
@@ -213,11 +215,12 @@ class Runner:
         self._home = home
         self._loop = asyncio.new_event_loop()
         self._stray: list[str] = []
-        self._loop.set_exception_handler(lambda loop, context: self._stray.append(_told(context)))
+        self._loop.set_exception_handler(lambda loop, context: self._strays(context))
         threading.excepthook = lambda failure: self._stray.append(repr(failure.exc_value))
         self._patches = [
             patch.object(server, "lenient_converter", _converter),
             patch.object(project, "Workspace", partial(Workspace, max_files=20)),
+            patch.object(json_rpc.traceback, "format_exc", str),  # most of the time, for a log that nobody reads
         ]
         for each in self._patches:
             each.start()
@@ -226,6 +229,11 @@ class Runner:
             logging.getLogger(name).propagate = False
         logging.getLogger("pygls").setLevel(logging.CRITICAL)
         logging.getLogger("flash_ls").setLevel(logging.INFO)
+
+    def _strays(self, context: dict[str, Any]) -> None:
+        """What nobody waits for; what is under way at the end of a session is no matter."""
+        if not isinstance(context.get("exception"), asyncio.CancelledError):
+            self._stray.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def run(self, steps: Steps) -> None:
         """Raises `Fault`, or whatever error came out of the server."""
@@ -246,10 +254,3 @@ class Runner:
             await session.end()
             raise
         await session.finish()
-
-
-def _told(context: dict[str, Any]) -> str:
-    return f"{context.get('message')}: {context.get('exception')!r}"
-
-
-Check = Callable[[], Awaitable[None]]
