@@ -73,7 +73,7 @@ class Session:
     def __init__(self, home: Path) -> None:
         self.server = server.create_server(load, home)
         self.client = Client()
-        self.ended = False
+        self.ended = self._initialized = False
         self.answers: Counter[int | str] = Counter()
         self.requests: Counter[int | str] = Counter()
         self.results: dict[int | str, Any] = {}
@@ -117,6 +117,8 @@ class Session:
             capabilities = CAPABILITIES | {"general": {"positionEncodings": [self.client.encoding]}}
             params = {"processId": None, "rootUri": None, "capabilities": capabilities}
             await self._receive(json.dumps({**note("initialize", params), "id": "begin"}).encode())
+        if not self._initialized:
+            self._initialized = True
             await self._receive(json.dumps(note("initialized", {})).encode())
         self.client.encoding = str(self.server.workspace.position_encoding)
 
