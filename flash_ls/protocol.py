@@ -179,7 +179,9 @@ def _read_range(data: Any) -> types.Range:
 
 def _read_document(data: Mapping[str, Any]) -> types.TextDocumentItem:
     """The version may be missing, or null, as in old clients, or too large."""
-    return types.TextDocumentItem(_text(data["uri"]), str(data.get("languageId", "")), _version(data), _text(data["text"]))
+    return types.TextDocumentItem(
+        _text(data["uri"]), str(data.get("languageId", "")), _version(data), _text(data["text"])
+    )
 
 
 def _read_identifier(data: Mapping[str, Any]) -> types.VersionedTextDocumentIdentifier:

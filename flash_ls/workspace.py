@@ -229,7 +229,11 @@ def _folder(
 def _entered(folder: _Folder, name: str) -> _Folder | None:
     """A folder inside another, if it belongs. A link never does."""
     path = os.path.join(folder.path, name)
-    if name.lower() in _REPOSITORIES or len(folder.relative.split("/")) > _MOST_DEPTH or _is_ignored(folder, name, is_folder=True):
+    if (
+        name.lower() in _REPOSITORIES
+        or len(folder.relative.split("/")) > _MOST_DEPTH
+        or _is_ignored(folder, name, is_folder=True)
+    ):
         return None
     status = _status(path)
     if status is None or not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
