@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flash_ls.errors import ConfigError
-
 SECTION = "flashLs"
 PRECISIONS = {
     "auto": "What suits the machine.",
@@ -27,6 +25,10 @@ LEVELS = {
 }
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
+PROMPT_SIZES = ("prefix_tokens", "suffix_tokens", "context_tokens", "max_block_tokens")
+"""Settings that are limited together."""
+MOST_SHOWN = 40
+"""Settings that are unknown, and characters of the name of one, that a message repeats."""
 SCHEMA_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 TYPE_NAMES = {tuple: "list of strings", float: "number"}
 
@@ -79,7 +81,7 @@ class Config:
     )
     complete_comments: bool = _setting(True, "Suggest inside comments.")
     complete_strings: bool = _setting(True, "Suggest inside strings.")
-    max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 1_000_000_000))
+    max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 25_000_000))
     statistics: bool = _setting(
         True, "Count what becomes of suggestions; `false` counts nothing, and `min_confidence` stays as it is set."
     )
@@ -95,19 +97,25 @@ def schema() -> dict[str, Any]:
     return {"title": SECTION, "type": "object", "properties": properties, "additionalProperties": False}
 
 
-def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[Config, list[str]]:
-    """Settings from a client laid over `base`, and the keys that mean nothing.
+def parse(settings: object, base: Config | None = None, now: Config | None = None) -> tuple[Config, list[str]]:
+    """What a client sent laid over `base`, bare or under the section, and a sentence for whatever cannot be used.
 
-    Raises `ConfigError` naming the key when a value has the wrong type or cannot be used.
+    A setting that cannot be used stays as it is `now`, and so do all if they are no object.
     """
     base = base or Config()
-    known = {key: _checked(SETTINGS[key], value) for key, value in settings.items() if key in SETTINGS}
-    config = dataclasses.replace(base, **known)  # type: ignore[arg-type]
-    told = config.prefix_tokens + config.suffix_tokens + config.context_tokens
-    if told + config.max_block_tokens > MOST_TOKENS:
-        parts = "prefix_tokens, suffix_tokens, context_tokens and max_block_tokens"
-        raise ConfigError(f"Settings {parts} may be {MOST_TOKENS} together; lower one in your editor's settings.")
-    return config, [key for key in settings if key not in SETTINGS]
+    now = now or base
+    ours = settings.get(SECTION, settings) if isinstance(settings, dict) else settings
+    ours = ours or {}  # Lua clients send an empty table as a list
+    if not isinstance(ours, dict):
+        where = f"correct {SECTION} in your editor's settings"
+        return now, [f"Settings must be an object, not {reprlib.repr(ours)}; {where}."]
+    known = {key: value for key, value in ours.items() if key in SETTINGS}
+    faults = {key: fault for key, value in known.items() if (fault := _fault(SETTINGS[key], value))}
+    told = [_refused(key, fault, known[key]) for key, fault in faults.items()]
+    if unknown := [key for key in ours if key not in SETTINGS]:
+        told.append(_unknown(unknown))
+    used = {key: getattr(now, key) if key in faults else _converted(key, value) for key, value in known.items()}
+    return _fitting(dataclasses.replace(base, **used), now, told)
 
 
 def plain(config: Config) -> dict[str, object]:
@@ -115,14 +123,29 @@ def plain(config: Config) -> dict[str, object]:
     return {name: _plain(setting, getattr(config, name)) for name, setting in SETTINGS.items()}
 
 
-def section_of(settings: object) -> Mapping[str, object]:
-    """Our settings, sent bare or under their section. Raises `ConfigError` if they are no object."""
-    ours = settings.get(SECTION, settings) if isinstance(settings, dict) else settings
-    if not ours:
-        return {}  # Lua clients send an empty table as a list
-    if not isinstance(ours, dict):
-        raise ConfigError(f"Settings must be an object, not {ours!r}; correct {SECTION} in your editor's settings.")
-    return ours
+def _converted(name: str, value: object) -> Any:
+    """The value as `Config` has it."""
+    kind: Callable[[object], object] = type(SETTINGS[name].default)
+    return kind(value)
+
+
+def _fitting(config: Config, now: Config, told: list[str]) -> tuple[Config, list[str]]:
+    """The same, but with the sizes of the prompt as they are `now` if those that were sent are too large together."""
+    if sum(getattr(config, name) for name in PROMPT_SIZES) <= MOST_TOKENS:
+        return config, told
+    kept = dataclasses.replace(config, **{name: getattr(now, name) for name in PROMPT_SIZES})
+    names = f"{', '.join(PROMPT_SIZES[:-1])} and {PROMPT_SIZES[-1]}"
+    return kept, [*told, f"Settings {names} may be {MOST_TOKENS} together; lower one in your editor's settings."]
+
+
+def _refused(name: str, fault: str, value: object) -> str:
+    fix = f"correct {SECTION}.{name} in your editor's settings"
+    return f"Setting {name} must be {fault}, not {reprlib.repr(value)}; {fix}."
+
+
+def _unknown(names: list[str]) -> str:
+    shown = ", ".join(f"{SECTION}.{name[:MOST_SHOWN]}" for name in names[:MOST_SHOWN])
+    return f"flash-ls has no setting {shown}; correct your editor's settings."
 
 
 def _plain(setting: "dataclasses.Field[Any]", value: object) -> object:
@@ -136,15 +159,6 @@ def _described(setting: "dataclasses.Field[Any]") -> dict[str, Any]:
     if isinstance(default, tuple):
         return {"type": "array", "items": {"type": "string"}, "default": list(default), **setting.metadata}
     return {"type": SCHEMA_TYPES[type(default)], "default": default, **setting.metadata}
-
-
-def _checked(setting: "dataclasses.Field[Any]", value: object) -> object:
-    """The value as `Config` has it. Raises `ConfigError`."""
-    kind: Callable[[object], object] = type(setting.default)
-    if fault := _fault(setting, value):
-        fix = f"correct {SECTION}.{setting.name} in your editor's settings"
-        raise ConfigError(f"Setting {setting.name} must be {fault}, not {reprlib.repr(value)}; {fix}.")
-    return kind(value)
 
 
 def _fault(setting: "dataclasses.Field[Any]", value: Any) -> str | None:

@@ -23,6 +23,11 @@ Change = str | tuple[Place, Place, str]
 Edit = tuple[int, int, str]
 """What stands between two offsets in code points is replaced by a text; each edit counts from the one before."""
 
+MOST_DOCUMENTS = 1000
+"""That are open; no more are kept."""
+MOST_BYTES = 256 << 20
+"""Of all open documents together; one that makes them larger is not kept."""
+
 _UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 """The codec of an encoding and the bytes of one of its units."""
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
@@ -120,6 +125,16 @@ class Document:
         self._max_bytes = max_bytes
         self._drop_if_too_large()
 
+    @property
+    def bytes(self) -> int:
+        """Of what is kept, in UTF-8."""
+        return 0 if self.too_large else self._bytes
+
+    def drop(self) -> None:
+        """Keep its text no more. It comes back with its next full text."""
+        self._lines, self.too_large = [""], True
+        self._forget(0)
+
     def offset(self, line: int, column: int) -> int:
         """Code points before a place; a place that does not exist becomes the nearest before it."""
         line, index = self._resolve(line, column)
@@ -139,8 +154,9 @@ class Document:
         """
         if self.too_large:
             raise DocumentError(
-                f"{file_name(self.uri)} is larger than {self._max_bytes} bytes and gets no completions; "
-                "raise flashLs.max_file_bytes in your editor's settings and reopen it."
+                f"{file_name(self.uri)} is larger than {self._max_bytes} bytes, or all open files are larger than "
+                f"{MOST_BYTES >> 20} MB together, and gets no completions; raise flashLs.max_file_bytes in your "
+                "editor's settings, or close files, and reopen it."
             )
         return Snapshot(self.uri, self.language_id, self.version, self.text, self.offset(line, column))
 
@@ -175,8 +191,7 @@ class Document:
 
     def _drop_if_too_large(self) -> None:
         if self._bytes > self._max_bytes:
-            self._lines, self.too_large = [""], True
-            self._forget(0)
+            self.drop()
 
     def _forget(self, first: int) -> None:
         """What was derived from the text, which has changed from this line on."""
@@ -201,9 +216,18 @@ class DocumentStore:
         self._documents: dict[str, Document] = {}
 
     def open(self, uri: str, language_id: str, version: int, text: str) -> None:
-        """Keep a document, in the place of any that is open under the same URI."""
+        """Keep a document, in the place of any that is open under the same URI.
+
+        Raises `DocumentError` if too many are open.
+        """
+        self.close(uri)
+        if len(self._documents) >= MOST_DOCUMENTS:
+            raise DocumentError(
+                f"{MOST_DOCUMENTS} files are open, and no more get completions; close some, and reopen."
+            )
         document = Document(uri, language_id, version, text, self._encoding, self._max_bytes)
         self._documents[normalise(uri)] = document
+        self._bound(document)
 
     def close(self, uri: str) -> None:
         self._documents.pop(normalise(uri), None)
@@ -218,9 +242,21 @@ class DocumentStore:
         """Apply changes in order. Raises `DocumentError` if the document is not open."""
         document = self.get(uri)
         document.version = version
-        return [
+        edits = [
             document.set_text(change) if isinstance(change, str) else document.replace(*change) for change in changes
         ]
+        self._bound(document)
+        return edits
+
+    @property
+    def uris(self) -> list[str]:
+        """Of all that are open."""
+        return [document.uri for document in self._documents.values()]
+
+    def _bound(self, changed: Document) -> None:
+        """Keep the text of what has just changed only if there is room for it."""
+        if sum(document.bytes for document in self._documents.values()) > MOST_BYTES:
+            changed.drop()
 
     def get(self, uri: str) -> Document:
         """Raises `DocumentError` if the document is not open."""
@@ -239,7 +275,7 @@ class DocumentStore:
 def _split(text: str) -> list[str]:
     """The lines with their ends; the last one has none and may be empty."""
     end = max(text.rfind("\n"), text.rfind("\r")) + 1
-    return [*_LINE.findall(text), text[end:]]
+    return [*_LINE.findall(text, 0, end), text[end:]]  # beyond the end a search would take the square of the time
 
 
 def _difference(before: str, after: str) -> Edit:

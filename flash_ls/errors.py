@@ -3,6 +3,7 @@
 FlashLsError
 ├── ConfigError          (ValueError)    a setting cannot be used
 ├── DocumentError        (ValueError)    a file or a place in it cannot be completed
+├── MessageError         (ValueError)    a client's message cannot be read
 ├── ModelError           (RuntimeError)
 │   ├── ModelMissing                     no artifact here, and none can be built without the user
 │   ├── ManifestError                    a manifest cannot be read
@@ -28,6 +29,10 @@ class ConfigError(FlashLsError, ValueError):
 
 class DocumentError(FlashLsError, ValueError):
     """A file, or a place in it, cannot be completed."""
+
+
+class MessageError(FlashLsError, ValueError):
+    """A message of a client cannot be read."""
 
 
 class ModelError(FlashLsError, RuntimeError):

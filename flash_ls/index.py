@@ -101,6 +101,9 @@ class Index:
         """The number of files."""
         return sum(int(table.alive.sum()) for table in self._tables())
 
+    def __contains__(self, path: str) -> bool:
+        return any(table.holds(path) for table in self._tables())
+
     def add(self, files: Iterable[tuple[str, str]], pause: Pause = go_on) -> None:
         """Put in many files, each a path and its text, in the place of what is known of them."""
         chunks: dict[str, Chunks] = {}
@@ -175,6 +178,9 @@ class _Table:
     def forget(self, path: str) -> None:
         if path in self._numbers:
             self.alive[self._numbers[path]] = False
+
+    def holds(self, path: str) -> bool:
+        return path in self._numbers and bool(self.alive[self._numbers[path]])
 
     def has(self, word: int) -> bool:
         return bool(self.alive[self._file_of[self._having(np.array([word], np.uint32))]].any())

@@ -17,6 +17,12 @@ from flash_ls.workspace import SourceFile, Workspace
 
 LARGEST_TEXT = 200_000
 """Characters of an open file that is indexed; as in `Workspace`, longer ones are hardly written by hand."""
+MOST_FILES = 20_000
+"""Of the index, those that come later too."""
+MOST_CHARACTERS = 200_000_000
+"""Read into the index at the start, of the files nearest to a root."""
+MOST_CHANGES = 10_000
+"""Files that wait to be read again; the changes of more are lost."""
 WAIT_S = 0.02
 """Between two looks at whether the machine is still needed for something more urgent."""
 WORK_S, REST_S = 0.001, 0.00005
@@ -32,10 +38,13 @@ class Project:
     def __init__(self, roots: Sequence[str], excludes: Sequence[str], busy: Callable[[], bool]) -> None:
         self.index = Index()
         self._roots = [key(os.path.abspath(root)) for root in roots]
-        self._workspace = Workspace(roots, excludes)
+        self._workspace = Workspace(roots, excludes, max_files=MOST_FILES)
         self._busy = busy
         self._open: dict[str, str] = {}
-        self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+        self._changes: SimpleQueue[str] = SimpleQueue()
+        self._changed: dict[str, str | None] = {}
+        """What is last known of the files that wait."""
+        self._changing = threading.Lock()
         self._stopped = threading.Event()
         self._complete = threading.Event()
         self._rested = 0.0
@@ -60,7 +69,14 @@ class Project:
 
     def changed(self, path: str, text: str | None = None) -> None:
         """Read a file again that was changed, made or deleted; an editor that has it open knows its `text`."""
-        self._changes.put((path, text))
+        with self._changing:
+            waits = path in self._changed
+            if not waits and len(self._changed) >= MOST_CHANGES:
+                logger.warning("more than %d files changed at once; the index may lack some of them", MOST_CHANGES)
+                return
+            self._changed[path] = text
+        if not waits:
+            self._changes.put(path)
 
     @property
     def complete(self) -> bool:
@@ -74,7 +90,7 @@ class Project:
     def stop(self) -> None:
         """Read no more. Returns at once."""
         self._stopped.set()
-        self._changes.put(("", None))
+        self._changes.put("")
 
     def join(self) -> None:
         """Wait until the thread has noticed `stop`."""
@@ -87,12 +103,22 @@ class Project:
         self._complete.set()
         logger.info("index", {"files": len(self.index), "ms": round(1000 * (time.monotonic() - began))})
         while not self._stopped.is_set():
-            self._update(*self._changes.get())
+            self._update(*self._next_change())
+
+    def _next_change(self) -> tuple[str, str | None]:
+        path = self._changes.get()
+        with self._changing:
+            return path, self._changed.pop(path, None)
 
     def _texts(self, files: Iterator[SourceFile]) -> Iterator[tuple[str, str]]:
+        left = MOST_CHARACTERS
         for file in takewhile(lambda _: self._give_way(), files):
-            if (text := self.read(key(file.path))) is not None:
-                yield key(file.path), text
+            if (text := self.read(key(file.path))) is None:
+                continue
+            if (left := left - len(text)) < 0:
+                logger.warning("the project is larger than %d MB; not all is indexed", MOST_CHARACTERS // 1_000_000)
+                return
+            yield key(file.path), text
 
     def _update(self, path: str, text: str | None) -> None:
         if not self._give_way():
@@ -101,7 +127,8 @@ class Project:
         belongs = self._workspace.accepts(path)
         if belongs and text is not None and len(text) <= LARGEST_TEXT:
             self._open[path] = text
-        if belongs and (text := self.read(path)) is not None:
+        has_room = path in self.index or len(self.index) < MOST_FILES
+        if belongs and has_room and (text := self.read(path)) is not None:
             self.index.update(path, text, self._give_way)
         else:
             self.index.remove(path)

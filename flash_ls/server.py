@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lsprotocol import types
 from pygls.capabilities import get_capability
 from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcException, JsonRpcInternalError
+from pygls.io_ import StdoutWriter
 from pygls.lsp.server import LanguageServer
 
 from flash_ls import __version__, log, process, status
 from flash_ls.bookkeeping import Bookkeeping
-from flash_ls.config import SECTION, Config, parse, plain, section_of
+from flash_ls.config import SECTION, Config, parse, plain
 from flash_ls.context import Context
 from flash_ls.crash import CrashReports
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
-from flash_ls.errors import OWN_FAULT, Cancelled, ConfigError, DocumentError, EngineLost, FlashLsError
+from flash_ls.errors import OWN_FAULT, Cancelled, DocumentError, EngineLost, FlashLsError, MessageError
+from flash_ls.frames import Frames
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
@@ -36,11 +38,12 @@ from flash_ls.requests import Requests
 from flash_ls.status import Said, Status
 from flash_ls.suggester import Answer, Suggester
 from flash_ls.suggestion import extension, label, whole_word
-from flash_ls.uri import path_of
+from flash_ls.uri import file_name, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+    from typing import BinaryIO
 
     from flash_ls.completer import Completion
     from flash_ls.document import Change
@@ -63,6 +66,10 @@ STATUS = "flashLs/status"
 """Our own notification, of a state, a reason and a message, for clients that can show it."""
 SHOW_STATUS = "flashLs.status"
 """Our own command, which tells the same and the last requests."""
+MOST_TOLD = 100
+"""Sentences that a session shows to its user; the rest are in the log alone."""
+MOST_ROOTS = 100
+"""Folders of a client that are indexed."""
 MOST_ITEMS = 3
 """Completions for somebody who asks for them."""
 PAUSE_S = 0.3
@@ -75,6 +82,8 @@ logger = logging.getLogger(__name__)
 
 class FlashServer(LanguageServer):
     """The state of one client's session. Everything here runs in the event loop."""
+
+    protocol: FlashProtocol
 
     def __init__(self, load: Loader, home: Path, config: Config) -> None:
         super().__init__("flash-ls", __version__, protocol_cls=FlashProtocol, converter_factory=lenient_converter)
@@ -96,10 +105,30 @@ class FlashServer(LanguageServer):
         self._since = time.time()
         self._extensions: frozenset[str] = frozenset()
         self._shut_down = False
+        self.begun = False
+        """Whether the client has sent `initialize`."""
+
+    def listen(self, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        """Serve until the input ends or the client sends `exit`."""
+        self.protocol.set_writer(StdoutWriter(stdout))
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            asyncio.run(self._take_all(Frames(stdin)))
+
+    async def _take_all(self, frames: Frames) -> None:
+        while True:
+            try:
+                body = await asyncio.get_running_loop().run_in_executor(self.thread_pool, frames.read)
+            except MessageError as error:
+                self.tell(types.MessageType.Warning, str(error))
+                self.lose(None)
+                continue
+            if body is None:
+                return
+            self.protocol.receive(body)
 
     def begin(self, encoding: Encoding, options: object, understood: frozenset[str]) -> None:
         """Take the negotiated encoding, the initializationOptions, and what of our own the client understands."""
-        self._extensions = understood
+        self._extensions, self.begun = understood, True
         self.documents = DocumentStore(encoding, self.config.max_file_bytes)
         self._initial_config = self._parsed(options)
         self._adopt(self._initial_config)
@@ -121,8 +150,8 @@ class FlashServer(LanguageServer):
 
     def file_changed(self, uri: str, text: str | None = None) -> None:
         """Have a file of the project read again: from `text` if it is open and changed, else from the disk."""
-        if self._project is not None:
-            self._project.changed(path_of(uri), text)
+        if self._project is not None and (path := local_path(uri)):
+            self._project.changed(path, text)
 
     async def reconfigure(self, settings: object) -> None:
         """Lay settings over the initial ones; loads the model again if it is to be another or to run otherwise."""
@@ -158,6 +187,21 @@ class FlashServer(LanguageServer):
             raise
         finally:
             bar.end()
+
+    def open(self, uri: str, language_id: str, version: int, text: str) -> None:
+        """Keep a document, if there are not too many."""
+        self.close(uri)
+        try:
+            self.documents.open(uri, language_id, version, text)
+        except DocumentError as error:
+            self.tell(types.MessageType.Warning, str(error))
+
+    def lose(self, uri: str | None) -> None:
+        """A message could not be read: forget the document whose text is not known any more, or all of them."""
+        name = "your open files" if uri is None else file_name(uri)
+        self.tell(types.MessageType.Warning, f"A message of your editor cannot be read; close {name} and open again.")
+        for lost in [uri] if uri is not None else self.documents.uris:
+            self.close(lost)
 
     def edit(self, uri: str, version: int, changes: Iterable[Change]) -> None:
         """Change a document, if it is open."""
@@ -296,7 +340,7 @@ class FlashServer(LanguageServer):
     def tell(self, kind: types.MessageType, sentence: str, fault: BaseException | None = None) -> None:
         """Log a sentence, with the fault of ours that it is about, and show it to the user who has not seen it yet."""
         logger.log(logging.ERROR if kind is types.MessageType.Error else logging.WARNING, sentence, exc_info=fault)
-        if sentence not in self._told:
+        if sentence not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(sentence)
             self.window_show_message(types.ShowMessageParams(kind, sentence))
 
@@ -308,12 +352,8 @@ class FlashServer(LanguageServer):
         self._loading.stop()
         self.requests.stop()
 
-    def shutdown(self) -> None:
-        """Called by pygls at the end; its own waits for a reader that may be blocked on stdin for ever."""
-        self.thread_pool.shutdown(wait=False)
-
     def finish(self, exit_code: int = 1) -> NoReturn:
-        """End the process, with 0 if the client has asked for it (LSP: exit)."""
+        """End the process, with 0 if the client has asked for it, or with `exit_code` (LSP: exit)."""
         exit_code = 0 if self._shut_down else exit_code
         self.stop()
         process.end(exit_code, self._join)
@@ -334,15 +374,10 @@ class FlashServer(LanguageServer):
             logger.warning("A message of the editor cannot be used (%(error)s).", {"error": error})
 
     def _parsed(self, settings: object) -> Config:
-        """The settings laid over the initial ones, or those in force, and a message, if one cannot be used."""
-        try:
-            config, unknown = parse(section_of(settings), self._initial_config)
-        except ConfigError as error:
-            self.tell(types.MessageType.Error, str(error))
-            return self.config
-        if unknown:
-            names = ", ".join(f"{SECTION}.{key}" for key in unknown)
-            self.tell(types.MessageType.Warning, f"flash-ls has no setting {names}; correct your editor's settings.")
+        """The settings laid over the initial ones, and a message for whatever cannot be used."""
+        config, faults = parse(settings, self._initial_config, self.config)
+        for sentence in faults:
+            self.tell(types.MessageType.Warning, sentence)
         return config
 
     def _adopt(self, config: Config) -> None:
@@ -392,8 +427,8 @@ def did_change_watched_files(server: FlashServer, params: types.DidChangeWatched
 
 def did_move_cursor(server: FlashServer, params: Any) -> None:
     """Our own notification: the cursor is somewhere else, not by typing. One that cannot be read is of no use."""
-    with contextlib.suppress(AttributeError, TypeError, ValueError):
-        server.moved(params.textDocument.uri, read_position(params.position._asdict()))
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        server.moved(str(params["textDocument"]["uri"]), read_position(params["position"]))
 
 
 def did_change_workspace_folders(server: FlashServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -408,7 +443,11 @@ async def did_change_configuration(server: FlashServer, params: types.DidChangeC
     settings = params.settings
     if settings is None and get_capability(server.client_capabilities, "workspace.configuration"):
         asked = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
-        settings = next(iter(await server.workspace_configuration_async(asked)), None)
+        try:
+            settings = next(iter(await server.workspace_configuration_async(asked) or []), None)
+        except JsonRpcException as error:  # the client does not tell
+            logger.warning("the settings stay as they are: %s", error)
+            return
     await server.reconfigure(settings)
 
 
@@ -476,7 +515,7 @@ def serve(load: Loader, home: Path, config: Config) -> NoReturn:
     server = create_server(load, home, config)
     server.crashes.start()
     process.call_on_signal(server.finish_soon)
-    server.start_io(stdout=process.reserve_stdout())
+    server.listen(sys.stdin.buffer, process.reserve_stdout())
     server.finish()
 
 
@@ -484,7 +523,10 @@ def _roots(server: FlashServer) -> list[str]:
     """The folders the client has open."""
     folders = [folder.uri for folder in server.workspace.folders.values()]
     root = server.workspace.root_uri
-    return [path_of(uri) for uri in folders or ([root] if root else [])]
+    paths = [path for uri in folders or ([root] if root else []) if (path := local_path(uri))]
+    if len(paths) > MOST_ROOTS:
+        logger.warning("the project has %d folders; the first %d are read", len(paths), MOST_ROOTS)
+    return paths[:MOST_ROOTS]
 
 
 def _range(document: Document, start: int, end: int) -> types.Range:

@@ -1,7 +1,13 @@
 """Document URIs: one spelling for all that mean the same file, the file's path, and its name in a message."""
 
+import os
 import re
+import sys
 from urllib.parse import unquote
+
+_LONGEST_NAME = 255
+_LONGEST_CHARACTER = 12
+"""As a URI spells it."""
 
 
 def normalise(uri: str) -> str:
@@ -26,6 +32,13 @@ def path_of(uri: str) -> str:
     return path if path.startswith("/") else f"//{path}"  # a Windows share
 
 
+def local_path(uri: str) -> str | None:
+    """The file's path if it is one that may be opened: absolute, and on this machine; on Windows, on a share too."""
+    path = path_of(uri)
+    elsewhere = path.startswith("//") and sys.platform != "win32"
+    return path if uri[:5].lower() == "file:" and os.path.isabs(path) and not elsewhere else None
+
+
 def file_name(uri: str) -> str:
     """Enough to know the document by, and nothing of where the user keeps it."""
-    return normalise(uri).rsplit("/", 1)[-1]
+    return normalise(uri[-_LONGEST_NAME * _LONGEST_CHARACTER :]).rsplit("/", 1)[-1][-_LONGEST_NAME:]

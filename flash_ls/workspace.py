@@ -56,6 +56,15 @@ _LONGEST_LINE = 5000
 _MOST_ENTRIES = 50
 """How many files and folders of all kinds are looked at, for each of `max_files`."""
 _LARGEST_IGNORE_FILE = 1_000_000
+_MOST_RULES = 10_000
+"""Of an ignore file; those at its end count."""
+_LONGEST_RULE = 1000
+_MOST_DEPTH = 64
+"""Folders of a project inside of each other."""
+_MOST_GAPS = 4
+"""Times a rule may leave out any number of folders: each takes the time to match it times `_MOST_DEPTH`."""
+_STAR, _GAP, _ONE = "[^/]*", ".+", "[^/]"
+"""How the expression of a rule has `*`, `**` and `?`."""
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT: on Windows, a link to a folder that is no symbolic link."""
 
@@ -220,7 +229,11 @@ def _folder(
 def _entered(folder: _Folder, name: str) -> _Folder | None:
     """A folder inside another, if it belongs. A link never does."""
     path = os.path.join(folder.path, name)
-    if name.lower() in _REPOSITORIES or _is_ignored(folder, name, is_folder=True):
+    if (
+        name.lower() in _REPOSITORIES
+        or len(folder.relative.split("/")) > _MOST_DEPTH
+        or _is_ignored(folder, name, is_folder=True)
+    ):
         return None
     status = _status(path)
     if status is None or not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
@@ -256,7 +269,10 @@ def _rules_of(path: str) -> tuple[_Rule, ...]:
 
 def _rules(lines: Sequence[str]) -> tuple[_Rule, ...]:
     """The rules of an ignore file, last one first. Lines that mean nothing are left out."""
-    return tuple(rule for line in reversed(lines) if (rule := _rule(line)))
+    rules = tuple(rule for line in reversed(lines[-_MOST_RULES:]) if (rule := _rule(line)))
+    if len(lines) > _MOST_RULES:
+        logger.info("workspace reason=max_rules rules=%d", len(lines))
+    return rules
 
 
 @lru_cache(4096)
@@ -264,12 +280,28 @@ def _rule(line: str) -> _Rule | None:
     line = line.removesuffix("\r")
     line = line if line.endswith("\\ ") else line.rstrip(" ")
     folders_only = line.endswith("/") and line not in ("/", "!/")
+    if len(line) > _LONGEST_RULE:
+        return None
     try:
         patterns = GitIgnoreSpec.from_lines([line[:-1] if folders_only else line]).patterns
     except (ValueError, re.error):
         return None
     regex, ignores = (patterns[0].regex, patterns[0].include) if patterns else (None, None)
-    return None if regex is None or ignores is None else _Rule(regex, ignores, folders_only)
+    if regex is None or ignores is None or regex.pattern.count(_GAP) > _MOST_GAPS:
+        return None
+    return _Rule(re.compile(_atomic(regex.pattern)), ignores, folders_only)
+
+
+def _atomic(expression: str) -> str:
+    """The same, but each star that another one follows in a name takes as little as it can and keeps to that.
+
+    What the later ones can match is no less then, and the time is no power of their number.
+    """
+    head, *parts = expression.split(_STAR)
+    for place, part in enumerate(parts):
+        inner = place + 1 < len(parts) and "/" not in part.replace(_ONE, "")
+        parts[place] = f"(?>{_STAR}?{part})" if inner else _STAR + part
+    return "".join((head, *parts))
 
 
 def _is_code(path: str) -> bool:

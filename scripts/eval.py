@@ -82,14 +82,14 @@ def load(args: argparse.Namespace) -> Suite:
 
 
 def configuration(args: argparse.Namespace) -> Config:
-    """The settings of --model and --set. Raises `EvalError` and `ConfigError`."""
+    """The settings of --model and --set. Raises `EvalError`."""
     try:
         settings = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in args.set)}
     except ValueError as error:
         raise EvalError("--set takes KEY=JSON, as in prefix_tokens=900 or precision='\"int4\"'.") from error
-    config, unknown = parse(settings, Config(model=args.model))
-    if unknown:
-        raise EvalError(f"There is no setting {', '.join(unknown)}; README.md lists them.")
+    config, faults = parse(settings, Config(model=args.model))
+    if faults:
+        raise EvalError(" ".join(faults))
     return config
 
 

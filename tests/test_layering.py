@@ -11,7 +11,7 @@ PACKAGE = ROOT / "flash_ls"
 LAYERS = [
     "__init__ errors uri process timer private_file trace",
     "config deadline language",
-    "engine document grammar brackets window postprocess requests secrets index confidence pace"
+    "frames engine document grammar brackets window postprocess requests secrets index confidence pace"
     " journal calibration presence crash",
     "syntax indentation context workspace outcomes status status_text log",
     "soundness statistics",

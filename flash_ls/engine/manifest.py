@@ -95,7 +95,7 @@ def read(folder: Path) -> ModelManifest:
         return _parse(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ManifestError(f"Cannot read {path} ({error.strerror}); run `flash-ls model build`.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ManifestError(f"The manifest {path} is broken ({error}); run `flash-ls model build`.") from error
 
 

@@ -40,7 +40,10 @@ class Channel(Generic[In]):
 
     def receive(self) -> In:
         """The next message. Raises `OSError` or `EOFError` if there is none, `ValueError` if it is not one of ours."""
-        return self._decoder.decode(self._connection.recv_bytes(MOST_BYTES))
+        try:
+            return self._decoder.decode(self._connection.recv_bytes(MOST_BYTES))
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
 
     def has_more(self, timeout_s: float) -> bool:
         """Whether `receive` will not block, within the timeout; also if the other end is gone."""

@@ -34,6 +34,8 @@ SLOWEST = 50
 SILENT_S = 10.0
 """So long a server may take for a verdict."""
 MOST_CONNECTIONS = 64
+MOST_WAITING = 16
+"""Requests of one connection that have no answer yet, and verdicts that nobody has asked for: a server sends one."""
 LOOK_S = 1.0
 MOST_SHARES = 4
 """Times the memory of one server's prompts: more of them are not typed in at once."""
@@ -165,13 +167,20 @@ class Session:
         self._used = used
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="session")
         self._number = 0
+        self._waiting: SimpleQueue[int] = SimpleQueue()
+        """The numbers of the requests that have no answer yet."""
         self._deadline = Deadline()
         self._unwanted = 0
         """The number of a request that was not wanted any more before it came."""
         self._verdicts: SimpleQueue[bool] = SimpleQueue()
 
     def take(self, message: messages.ToEngine) -> None:
-        """Do what a message says. Never blocks. Raises `OSError` if the server is gone."""
+        """Do what a message says. Never blocks.
+
+        Raises `OSError` if the server is gone, `ValueError` if it says more than it is asked for.
+        """
+        if self._waiting.qsize() > MOST_WAITING or self._verdicts.qsize() > MOST_WAITING:
+            raise ValueError(f"more than {MOST_WAITING} requests or verdicts wait")
         match message:
             case messages.Ping():
                 self._channel.send(messages.Pong())
@@ -197,6 +206,7 @@ class Session:
             self._deadline.cancel()
         self._used()
         self._verdicts = SimpleQueue()
+        self._waiting.put(request.number)
         self._worker.submit(self._answer, request, self._deadline, self._verdicts)
 
     def _cancel(self) -> None:
@@ -210,6 +220,7 @@ class Session:
             self._channel.send(answer)
         except OSError:  # one of both ends is of no use any more
             self._channel.hang_up()
+        self._waiting.get()
         self._used()
 
     def _answered(self, request: messages.Request, deadline: Deadline, verdicts: SimpleQueue[bool]) -> messages.Answer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.breaking import processes
 from scripts.breaking.wall_clock import WallClock
-from tests.lsp_client import INLINE, Call, LspError, LspProcess
+from tests.lsp_client import INLINE, Call, LspError, LspProcess, flash_ls
 from tests.typist import Typist
 
 SERVER = flash_ls()

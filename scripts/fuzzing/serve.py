@@ -1,0 +1,37 @@
+"""A real server process with the echoing completer and one request more, which tells the text of a document."""
+
+import os
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from flash_ls import server
+from flash_ls.errors import DocumentError
+from scripts.fuzzing.echo import load
+
+TEXT = "fuzz/text"
+
+
+def text_of(ls: server.FlashServer, params: Any) -> list[object] | None:
+    """Text and version, or None for one that is not open."""
+    try:
+        document = ls.documents.get(params["uri"])
+    except DocumentError:
+        return None
+    return [document.text, document.version, document.too_large]
+
+
+def main() -> None:
+    made = server.create_server
+
+    def create_server(loader: Any, home: Path) -> server.FlashServer:
+        ls = made(loader, home)
+        ls.feature(TEXT)(text_of)
+        return ls
+
+    with patch.object(server, "create_server", create_server):
+        server.serve(load, Path(os.environ["FLASH_LS_HOME"]))
+
+
+if __name__ == "__main__":
+    main()
