@@ -126,10 +126,14 @@ def packed() -> Path:
 
 
 class CodeServer:
-    """A process with the extension installed, ended with the `with` block. `home` takes what it writes."""
+    """A process with the extension installed, ended with the `with` block.
 
-    def __init__(self, home: Path) -> None:
+    `home` takes what it writes; `environment` is put over that of the tests.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self._own = environment or {}
         for folder in ("User", "Machine"):
             (home / "data" / folder).mkdir(parents=True)
         (home / "config.yaml").write_text("bind-addr: 127.0.0.1:0\nauth: none\ncert: false\n")
@@ -184,7 +188,8 @@ class CodeServer:
     def _environment(self) -> dict[str, str]:
         """A home of its own. The product's cache folder stays where it is."""
         names = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
-        return {**environment(), "FLASH_LS_HOME": str(HOME), **dict.fromkeys(names, str(self.home / "user"))}
+        homes = dict.fromkeys(names, str(self.home / "user"))
+        return {**environment(), "FLASH_LS_HOME": str(HOME), **homes, **self._own}
 
     def _install(self, vsix: Path) -> None:
         command = self._command("--install-extension", str(vsix))

@@ -21,6 +21,10 @@ WIDTH, HEIGHT = 1000, 640
 WAIT_S = 15.0
 START_S = 60.0
 SUITE_S = 120.0
+INSTALL, CANCEL, RESTART = (
+    f'.notification-list-item .monaco-button:has-text("{label}")' for label in ("Install", "Cancel", "Restart")
+)
+"""Buttons of notices."""
 STATUS_ITEM = '.statusbar-item[id$="flashLs.status"]'
 ACCEPT, WORD, LINE, DISMISS, ASK, MENU, UNDO, SAVE = (
     "Tab",
@@ -98,11 +102,11 @@ class Driver:
 
 
 class VSCode:
-    """A service and its only window, ended with the `with` block. `home` takes what they write."""
+    """A service and its only window, ended with the `with` block; the arguments are those of `CodeServer`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
-        self.server = CodeServer(home)
+        self.server = CodeServer(home, environment)
         self.driver = Driver(home)
         self._shown: tuple[Path, str] | None = None
 
