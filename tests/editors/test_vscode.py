@@ -63,8 +63,8 @@ def test_the_setup_does_nothing_where_all_is_there(vscode: VSCode) -> None:
 def results(vscode: VSCode, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What the tests in the host ended with, by their names."""
     folder = tmp_path_factory.mktemp("suite")
-    script = Script(folder, encoding="utf-16", says=SAYS, told=SAID)
-    for name in ("one", "two"):
+    script = Script(folder, encoding="utf-16", says=SAYS, told=SAID, commands={"stats": {"page": "<h1>42</h1>"}})
+    for name in ("one", "two", "three"):
         (folder / name).mkdir()
     workspace = folder / "suite.code-workspace"
     workspace.write_text(json.dumps({"folders": [{"path": "one"}, {"path": "two"}]}))

@@ -102,7 +102,7 @@ class Driver:
 
 
 class VSCode:
-    """A service and its only window, ended with the `with` block; the arguments are those of `CodeServer`."""
+    """A service and its window, ended with the `with` block; the arguments are those of `CodeServer`."""
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
@@ -127,6 +127,7 @@ class VSCode:
         wanted = (folder, json.dumps(settings))
         if self._shown == wanted:
             return False
+        self.driver.ask("goto", "about:blank")  # the window before it shall not see the settings of this one
         self.server.configure(settings)
         self.driver.ask("goto", f"{self.server.address}/?{urlencode({'folder': str(folder)})}")
         self.wait(lambda view: view.ready, "the workbench does not come", START_S)
@@ -136,6 +137,16 @@ class VSCode:
     def leave(self) -> None:
         """Have the next window made anew, whatever it is."""
         self._shown = None
+
+    def turn_to(self, number: int) -> None:
+        """Another window, empty if it is new: 0 is the first. All that is done and seen is in it from now on."""
+        self.driver.ask("window", number)
+        self.leave()
+
+    def close_window(self) -> None:
+        """Close one that is not the first, and turn to that."""
+        self.driver.ask("close")
+        self.leave()
 
     def run_suite(self, workspace: Path) -> None:
         """Run the tests of the extension's host in a window of their own, which write their results beside it."""

@@ -9,6 +9,7 @@ from tests.editors.vscode import ASK, View, VSCode
 
 SAID = {"state": "ready", "reason": "unsure", "message": "A sentence from the server."}
 SAYS = [{"method": "flashLs/status", "params": SAID}]
+TOLD = {"state": "ready", "reason": "comment", "message": "A sentence about the last request."}
 
 
 class Stage:
@@ -17,7 +18,7 @@ class Stage:
     def __init__(self, vscode: VSCode, folder: Path) -> None:
         self.vscode = vscode
         self.folder = folder
-        self.script = Script(folder / "server", encoding="utf-16", says=SAYS, told={})
+        self.script = Script(folder / "server", encoding="utf-16", says=SAYS, told=TOLD)
         self._numbers = itertools.count()
         (folder / "work").mkdir()
 
