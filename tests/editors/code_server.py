@@ -77,6 +77,7 @@ MACHINE_SETTINGS = "flashLs.server."
 KEYS = [
     {"key": "alt+l", "command": "editor.action.inlineSuggest.acceptNextLine", "when": "inlineSuggestionVisible"},
     {"key": "alt+a", "command": "flashLs.trigger"},
+    {"key": "alt+o", "command": "flashLs.toggle"},
 ]
 """Of commands that have no key by themselves."""
 

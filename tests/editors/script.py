@@ -44,5 +44,10 @@ class Script:
         messages = [json.loads(line) for line in self._lines()[self._begin :]]
         return [message.get("params") for message in messages if message.get("method") == method]
 
+    def answers_to(self, identifier: str) -> list[Any]:
+        """The results of a request of the server's own."""
+        messages = [json.loads(line) for line in self._lines()]
+        return [message["result"] for message in messages if message.get("id") == identifier and "result" in message]
+
     def _lines(self) -> list[str]:
         return self._log.read_text(encoding="utf-8").split("\n")[:-1]

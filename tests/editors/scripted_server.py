@@ -56,7 +56,7 @@ class ScriptedServer:
             self._texts[params["textDocument"]["uri"]] = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
             self._texts[params["textDocument"]["uri"]] = params["contentChanges"][-1]["text"]
-        elif method == "initialized":
+        elif method in ("initialized", "workspace/didChangeConfiguration"):
             for notification in script.get("says", []):
                 send(notification)
         elif "id" in message and method and (result := self._result(method, params, script)) is not SILENCE:
@@ -64,6 +64,8 @@ class ScriptedServer:
 
     def _result(self, method: str, params: Json, script: Json) -> object:
         if method == "initialize":
+            sys.stderr.writelines(f"{line}\n" for line in script.get("stderr", []))
+            sys.stderr.flush()
             return {"capabilities": capabilities(script), "serverInfo": script.get("info", INFO)}
         if method == "textDocument/inlineCompletion":
             return self._items(params, script)

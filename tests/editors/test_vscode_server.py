@@ -1,15 +1,13 @@
 """The server of a real VS Code: missing, of another version, crashing, installed, and the model that it builds."""
 
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flash_ls import __version__
-from tests.editors.script import Script
-from tests.editors.vscode import CANCEL, INSTALL, RESTART, STATUS_ITEM
+from tests.editors.script import INLINE, Script
+from tests.editors.vscode import ASK, CANCEL, RESTART, STATUS_ITEM
 from tests.editors.vscode_stage import SAYS, Stage
 from tests.lsp_client import python_module
 
@@ -20,18 +18,6 @@ case "$*" in
     *) exec {command} "$@" ;;
 esac
 """
-FAKE_PYTHON = """#!/bin/sh
-case "$*" in
-    -c*) echo {version} ;;
-    "-m venv"*)
-        mkdir -p "$3/bin"
-        cp "$0" "$3/bin/python"
-        echo made >>{made}
-        until [ -e {go} ]; do sleep 0.1; done ;;
-    "-m pip"*) printf '#!/bin/sh\\nexec {command}\\n' >"${{0%/*}}/flash-ls"; chmod +x "${{0%/*}}/flash-ls" ;;
-esac
-"""
-"""A Python of some version that makes environments once a file is there, and installs the scripted server."""
 
 
 # --- what goes wrong ---
@@ -77,6 +63,9 @@ def test_a_server_that_dies_again_and_again_is_told_of_once(own_window: Stage) -
     own_window.vscode.press("Control+1", "Control+End")
     own_window.vscode.type("\na")
     own_window.await_ghost("bc")
+    own_window.script.play({"*": {"dies": True}})
+    own_window.vscode.type("x")
+    own_window.await_message("initialize", 2)
 
 
 def test_what_is_known_later_replaces_what_is_shown(own_window: Stage) -> None:
@@ -86,6 +75,33 @@ def test_what_is_known_later_replaces_what_is_shown(own_window: Stage) -> None:
     own_window.await_ready()
     own_window.vscode.type("LINES")
     own_window.await_ghost("LINES|")
+
+
+# --- what it says and asks ---
+
+
+def test_its_log_keeps_its_levels(own_window: Stage) -> None:
+    warning = json.dumps({"level": "warning", "event": "The disk is full."})
+    own_window.script.server["stderr"] = [warning, "a line of somebody else"]
+    own_window.begin()
+
+    def logged() -> str:
+        logs = own_window.vscode.home.glob("data/logs/**/flash_ls.log")
+        return "".join(log.read_text(encoding="utf-8") for log in logs)
+
+    own_window.vscode.wait_until(lambda: f"[warning] {warning}" in logged(), "it is not in the log")
+    own_window.vscode.wait_until(lambda: "[info] a line of somebody else" in logged(), "it is not in the log")
+
+
+def test_it_may_ask_for_its_settings_and_for_no_others(own_window: Stage) -> None:
+    items = [{"section": "flashLs"}, {"section": "editor"}]
+    request = {"id": "mine", "method": "workspace/configuration", "params": {"items": items}}
+    own_window.script.server["says"] = [request, *SAYS]
+    own_window.begin()
+    own_window.vscode.wait_until(lambda: own_window.script.answers_to("mine") != [], "it is not answered")
+    ((own, editor),) = own_window.script.answers_to("mine")
+    assert (own["model"], editor) == ("flash", None)
+    assert "languages" not in own
 
 
 # --- which server ---
@@ -132,96 +148,6 @@ def test_turned_off_from_the_start_there_is_none_until_it_is_turned_on(own_windo
     own_window.await_ready()
 
 
-# --- the installation ---
-
-
-def programmed(window: Stage, version: str, waits: bool) -> Path:
-    """A Python of that version, which makes environments once the file `go` is there."""
-    python, go = window.folder / "python", window.folder / "go"
-    command = " ".join(window.script.command)
-    python.write_text(FAKE_PYTHON.format(version=version, go=go, made=window.folder / "made", command=command))
-    python.chmod(0o755)
-    go.touch() if not waits else go.unlink(missing_ok=True)
-    return python
-
-
-def offered(window: Stage, version: str = "3.12", waits: bool = False) -> Path:
-    """A window without a server, in which its installation is offered; the folder of what is installed."""
-    python = programmed(window, version, waits)
-    storage = window.vscode.home / "data" / "User" / "globalStorage" / "flash-ls.flash-ls"
-    shutil.rmtree(storage, ignore_errors=True)
-    show_offer(window, window.folder / "work", python)
-    return storage / f"server-{__version__}"
-
-
-def show_offer(window: Stage, folder: Path, python: Path) -> None:
-    window.vscode.show(folder, {"flashLs.server.python": str(python)})
-    window.vscode.wait(lambda view: "Install" in view.buttons, "nothing is offered")
-
-
-def ask_for_offer(window: Stage) -> None:
-    """By the menu: a notice goes after a while."""
-    window.vscode.click(STATUS_ITEM)
-    window.vscode.choose("Install the server")
-    window.vscode.wait(lambda view: "Install" in view.buttons, "nothing is offered")
-
-
-def await_notice(window: Stage, words: str) -> None:
-    window.vscode.wait(lambda view: any(words in notice for notice in view.notices), f"{words!r} is not said")
-
-
-def test_the_server_is_installed_and_started(own_window: Stage) -> None:
-    own_window.script.play({"a": "bc"})
-    folder = offered(own_window)
-    own_window.vscode.click(INSTALL)
-    own_window.await_ready()
-    own_window.vscode.open(own_window.folder / "work" / "a.py")
-    own_window.await_asking()
-    own_window.vscode.type("a")
-    own_window.await_ghost("bc")
-    assert (folder / "bin" / "flash-ls").exists()
-
-
-def test_two_windows_install_one_server(own_window: Stage) -> None:
-    offered(own_window, waits=True)
-    own_window.vscode.turn_to(1)
-    (own_window.folder / "other").mkdir()
-    show_offer(own_window, own_window.folder / "other", own_window.folder / "python")
-    own_window.vscode.click(INSTALL)
-    await_notice(own_window, "virtual environment")
-    own_window.vscode.turn_to(0)
-    ask_for_offer(own_window)
-    own_window.vscode.click(INSTALL)
-    await_notice(own_window, "another window")
-    (own_window.folder / "go").touch()
-    own_window.await_ready()
-    own_window.vscode.turn_to(1)
-    own_window.await_ready()
-    own_window.vscode.close_window()
-    assert (own_window.folder / "made").read_text() == "made\n"
-    assert len(own_window.script.heard("initialize")) == 2
-
-
-def test_an_installation_that_is_cancelled_leaves_nothing_and_may_begin_again(own_window: Stage) -> None:
-    folder = offered(own_window, waits=True)
-    own_window.vscode.click(INSTALL)
-    own_window.vscode.wait_until(folder.exists, "the installation does not begin")
-    own_window.vscode.wait(lambda view: "Cancel" in view.buttons, "it cannot be cancelled")
-    own_window.vscode.click(CANCEL)
-    own_window.vscode.wait_until(lambda: not folder.exists(), "something is left")
-    (own_window.folder / "go").touch()
-    ask_for_offer(own_window)
-    own_window.vscode.click(INSTALL)
-    own_window.await_ready()
-
-
-def test_a_python_that_is_too_old(own_window: Stage) -> None:
-    folder = offered(own_window, version="3.9")
-    own_window.vscode.click(INSTALL)
-    await_notice(own_window, "3.11")
-    assert not folder.exists()
-
-
 # --- the model ---
 
 
@@ -241,7 +167,7 @@ def test_a_build_that_is_cancelled_is_begun_again_by_the_menu(own_window: Stage)
     building = Script(own_window.folder / "building", encoding="utf-16", says=loading(42))
     own_window.vscode.show(own_window.folder / "work", {"flashLs.server.command": building.command})
     own_window.vscode.wait(lambda view: "loading 42%. building the model" in view.status, "the share is not shown")
-    await_notice(own_window, "building the model 42%")
+    own_window.await_notice("building the model 42%")
     own_window.vscode.click(CANCEL)
     own_window.vscode.wait(lambda view: "off" in view.status and "not built" in view.status, "it goes on")
     go = own_window.folder / "go"
@@ -250,11 +176,31 @@ def test_a_build_that_is_cancelled_is_begun_again_by_the_menu(own_window: Stage)
     for cancelled in (True, False):
         own_window.vscode.click(STATUS_ITEM)
         own_window.vscode.choose("Build the model")
-        await_notice(own_window, "building the model")
+        own_window.await_notice("building the model")
         own_window.vscode.click(CANCEL) if cancelled else go.touch()
         own_window.vscode.wait(lambda view, end="off" if cancelled else "ready": end in view.status)  # type: ignore[misc]
     assert building.heard("command") == [["model", "build", "flash"]] * 2
     assert len(building.heard("initialize")) == 2
+
+
+def test_what_is_typed_while_the_model_loads_is_asked_once_it_is_there(own_window: Stage) -> None:
+    script = own_window.script
+    script.server["says"] = loading(42)
+    script.play({"a": "bc"})
+    settings = {"flashLs.server.command": script.command}
+    own_window.vscode.show(own_window.folder / "work", settings)
+    own_window.await_notice("building the model 42%")
+    own_window.vscode.open(own_window.folder / "work" / "a.py", "a")
+    own_window.vscode.press("Control+End")
+    for _ in range(5):
+        own_window.vscode.press(ASK)
+        own_window.vscode.view()
+    assert script.heard(INLINE) == []
+    script.server["says"] = [*SAYS, {"method": "$/progress", "params": {"token": "load", "value": {"kind": "end"}}}]
+    script.play({"a": "bc"})
+    own_window.vscode.server.configure({**settings, "flashLs.min_confidence": 0.4})
+    own_window.await_ghost("bc")
+    own_window.vscode.wait(lambda view: not any("building" in notice for notice in view.notices), "the notice stays")
 
 
 def test_a_build_that_fails_says_why(own_window: Stage) -> None:
@@ -262,4 +208,4 @@ def test_a_build_that_fails_says_why(own_window: Stage) -> None:
     own_window.begin()
     own_window.vscode.click(STATUS_ITEM)
     own_window.vscode.choose("Build the model")
-    await_notice(own_window, "the disk is full")
+    own_window.await_notice("the disk is full")

@@ -4,7 +4,7 @@ The server answers as a test says, by the line before the cursor.
 """
 
 from tests.editors.script import INLINE, SILENT, Answer
-from tests.editors.vscode import ACCEPT, ASK, DISMISS, LINE, MENU, STATUS_ITEM, UNDO, WORD
+from tests.editors.vscode import ACCEPT, ASK, DISMISS, LINE, MENU, STATUS_ITEM, TOGGLE, UNDO, WORD
 from tests.editors.vscode_stage import SAID, TOLD, Stage
 
 # --- suggestions ---
@@ -122,6 +122,35 @@ def test_why_is_what_the_server_says_of_its_last_request(window: Stage) -> None:
     window.vscode.click(STATUS_ITEM)
     window.vscode.choose("Why")
     window.vscode.wait(lambda view: any(TOLD["message"] in notice for notice in view.notices), "nothing is said")
+
+
+def test_turned_off_nothing_is_shown_any_more_and_who_asks_is_told(window: Stage) -> None:
+    window.begin("", {"a": "bc", "xyz": "!"})
+    window.vscode.type("a")
+    window.await_ghost("bc")
+    window.vscode.press(TOGGLE)
+    window.await_ghost("")
+    window.vscode.press(ASK)
+    window.await_notice("Suggestions are off.")
+    window.vscode.press(TOGGLE)
+    window.await_ready()
+
+
+def test_who_asks_where_there_is_nothing_is_told(window: Stage) -> None:
+    window.begin("nothing")
+    window.vscode.press("Control+End", ASK)
+    window.vscode.wait(lambda view: "no suggestion here" in view.bar, "nothing is said")
+
+
+def test_the_status_bar_is_about_the_file_at_hand(own_window: Stage) -> None:
+    work = own_window.folder / "work"
+    off = {"flashLs.languages": {"plaintext": False}}
+    own_window.vscode.show(work, {"flashLs.server.command": own_window.script.command, **off})
+    own_window.await_ready()
+    own_window.vscode.open(work / "a.txt")
+    own_window.vscode.wait(lambda view: "off in plaintext" in view.status, "it does not say that it is off")
+    own_window.vscode.open(work / "b.py")
+    own_window.await_ready()
 
 
 def test_the_menu_turns_suggestions_off_and_on(window: Stage) -> None:

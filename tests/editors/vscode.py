@@ -21,10 +21,14 @@ WIDTH, HEIGHT = 1000, 640
 WAIT_S = 15.0
 START_S = 60.0
 SUITE_S = 120.0
-INSTALL, CANCEL, RESTART = (
-    f'.notification-list-item .monaco-button:has-text("{label}")' for label in ("Install", "Cancel", "Restart")
-)
-"""Buttons of notices."""
+
+
+def button(label: str) -> str:
+    """That of a notice."""
+    return f'.notification-list-item .monaco-button:has-text("{label}")'
+
+
+INSTALL, CANCEL, RESTART = map(button, ("Install", "Cancel", "Restart"))
 STATUS_ITEM = '.statusbar-item[id$="flashLs.status"]'
 ACCEPT, WORD, LINE, DISMISS, ASK, MENU, UNDO, SAVE = (
     "Tab",
@@ -36,7 +40,8 @@ ACCEPT, WORD, LINE, DISMISS, ASK, MENU, UNDO, SAVE = (
     "Control+z",
     "Control+s",
 )
-"""Keys; `Alt+l` and `Alt+a` are the rig's own."""
+TOGGLE = "Alt+o"
+"""Keys; those with `Alt` are the rig's own."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class View:
     """What the file has, as far as it is in sight."""
     ghost: str
     """The suggestion."""
+    bar: str
+    """All of the status bar."""
     status: str
     """What the item in the status bar says to a screen reader."""
     notices: list[str]

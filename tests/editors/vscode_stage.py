@@ -57,6 +57,9 @@ class Stage:
         self.vscode.wait_until(lambda: len(self.script.heard(method)) >= times, f"the server does not get {method}")
         return self.script.heard(method)[-1]
 
+    def await_notice(self, words: str) -> None:
+        self.vscode.wait(lambda view: any(words in notice for notice in view.notices), f"{words!r} is not said")
+
     def await_ghost(self, text: str) -> View:
         return self.vscode.wait(lambda view: view.ghost == text, f"{text!r} is not suggested")
 

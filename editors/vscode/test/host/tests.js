@@ -3,10 +3,14 @@
 const assert = require("node:assert/strict");
 const { writeFileSync } = require("node:fs");
 const { join } = require("node:path");
+const { setTimeout: sleep } = require("node:timers/promises");
 const vscode = require("vscode");
 const {
   HOME, INLINE, accept, extension, heard, hears, play, run, show, type, until, untitled,
 } = require("./stage");
+
+/** A move of the cursor is told of within 150 ms. */
+const LONGER_THAN_TELLING_MS = 400;
 
 const tests = [];
 const test = (name, body) => tests.push({ name, body });
@@ -161,6 +165,18 @@ test("a cursor that is moved is told of", async () => {
   const { textDocument, position } = await hears("flashLs/didMoveCursor");
   assert.equal(textDocument.uri, editor.document.uri.toString());
   assert.deepEqual(position, { line: 1, character: 2 });
+});
+
+test("a cursor that typing moves is not told of", async () => {
+  play({});
+  const { document } = await untitled("one\n");
+  await hears("flashLs/didMoveCursor");
+  const told = () => heard("flashLs/didMoveCursor").length;
+  const before = told();
+  await type("two");
+  await asks(document, "x");
+  await sleep(LONGER_THAN_TELLING_MS);
+  assert.equal(told(), before);
 });
 
 test("turned off, nothing is asked, and turned on it is", async () => {
