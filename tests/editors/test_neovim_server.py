@@ -1,6 +1,8 @@
 """The server of a real Neovim: missing, of another version, crashing, restarted; what it is told and what it says."""
 
+import itertools
 import sys
+from pathlib import Path
 
 from flash_ls import __version__
 from tests.editors.neovim_stage import ACCEPT, Stage
@@ -37,6 +39,7 @@ def test_a_missing_server_is_told_once(stage: Stage) -> None:
 def test_a_server_that_crashes_is_started_thrice_and_then_told_of(stage: Stage) -> None:
     nvim, starts = stage.nvim, stage.folder / "starts"
     crash = f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(3)"
+    assert nvim.lua("return require('flash_ls.server').restart_delays_ms") == [500, 1000, 2000]
     nvim.lua("require('flash_ls.server').restart_delays_ms = {10, 20, 40}")
     nvim.setup([sys.executable, "-c", crash])
     nvim.edit(stage.folder / "a.py")
@@ -48,6 +51,18 @@ def test_a_server_that_crashes_is_started_thrice_and_then_told_of(stage: Stage) 
     nvim.api.command("FlashLs restart")
     nvim.wait(lambda: len(nvim.notices()) == 2)
     assert starts.read_text() == "x" * 8
+
+
+def test_after_a_crash_it_waits_before_it_starts_again(stage: Stage) -> None:
+    nvim, starts = stage.nvim, stage.folder / "starts"
+    crash = f"import time; open({str(starts)!r}, 'a').write(f'{{time.monotonic()}}\\n'); raise SystemExit(3)"
+    nvim.lua("require('flash_ls.server').restart_delays_ms = {50, 300, 600}")
+    nvim.setup([sys.executable, "-c", crash])
+    nvim.edit(stage.folder / "a.py")
+    nvim.wait(lambda: nvim.notices() != [], "nobody is told")
+    times = [float(line) for line in starts.read_text().splitlines()]
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    assert all(wait >= delay for wait, delay in zip(waits, [0.05, 0.3, 0.6], strict=True)), waits
 
 
 def test_a_server_that_crashes_in_the_middle_comes_back(stage: Stage) -> None:
@@ -161,3 +176,16 @@ def test_the_real_server_keeps_up_with_the_text(stage: Stage) -> None:
     stage.await_lines("größe = '😀'", "é😀 xé😀 x|", "last")
     nvim.type("<Esc>ggA")
     stage.await_ghost("größe = '😀'|")
+
+
+def test_requests_leave_no_line_in_the_log_of_neovim(stage: Stage) -> None:
+    nvim = stage.nvim
+    nvim.setup(python_module("tests.fake_server", "ready"))
+    nvim.open(stage.folder / "a.py", "x\n")
+    nvim.type("A")
+    for key in "yz":
+        nvim.insert(key)
+        nvim.lua("require('flash_ls').trigger()")
+        stage.await_ghost(f"{nvim.lines()[0]}|")
+    log = Path(nvim.lua("return vim.lsp.get_log_path()"))
+    assert "complete" not in log.read_text(encoding="utf-8")
