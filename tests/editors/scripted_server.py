@@ -1,13 +1,15 @@
 """A language server of few lines that answers as a file says and writes down what it is asked.
 
 `python -m tests.editors.scripted_server SCRIPT LOG`. SCRIPT is JSON and is read again at every request: `answers` has
-what to say by the line before the cursor. Every message that comes is a line of LOG. With more words it is a
-sub-command, and does what `commands` has for the first of them. Knows nothing of flash_ls.
+what to say by the line before the cursor, `says` what is said at the start, `later` what once a file is there. Every
+message that comes is a line of LOG. With more words it is a sub-command, and does what `commands` has for the first of
+them. Knows nothing of flash_ls.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,16 @@ def send(message: Json) -> None:
     sys.stdout.buffer.flush()
 
 
+def say(messages: list[Json]) -> None:
+    for message in messages:
+        send(message)
+
+
+def wait_for(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(POLL_S)
+
+
 class ScriptedServer:
     """Documents are kept whole; positions count bytes of UTF-8, or what the script has as `encoding`."""
 
@@ -56,16 +68,20 @@ class ScriptedServer:
             self._texts[params["textDocument"]["uri"]] = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
             self._texts[params["textDocument"]["uri"]] = params["contentChanges"][-1]["text"]
-        elif method in ("initialized", "workspace/didChangeConfiguration"):
-            for notification in script.get("says", []):
-                send(notification)
+        elif method == "initialized":
+            say(script.get("says", []))
+            if "later" in script:
+                threading.Thread(target=self._say_later, args=(script["later"],), daemon=True).start()
         elif "id" in message and method and (result := self._result(method, params, script)) is not SILENCE:
             send({"id": message["id"], "result": result})
 
+    def _say_later(self, later: Json) -> None:
+        """What it says once a file is there."""
+        wait_for(later["waits_for"])
+        say(later["says"])
+
     def _result(self, method: str, params: Json, script: Json) -> object:
         if method == "initialize":
-            sys.stderr.writelines(f"{line}\n" for line in script.get("stderr", []))
-            sys.stderr.flush()
             return {"capabilities": capabilities(script), "serverInfo": script.get("info", INFO)}
         if method == "textDocument/inlineCompletion":
             return self._items(params, script)
@@ -120,8 +136,8 @@ def run_command(words: list[str], script: Path, log: Path) -> int:
     print(rule.get("prints", ""), flush=True)
     if "page" in rule:
         Path(words[-1]).write_text(rule["page"], encoding="utf-8")
-    while "waits_for" in rule and not Path(rule["waits_for"]).exists():
-        time.sleep(POLL_S)
+    if "waits_for" in rule:
+        wait_for(rule["waits_for"])
     return int(rule.get("code", 0))
 
 

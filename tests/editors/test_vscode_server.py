@@ -77,20 +77,7 @@ def test_what_is_known_later_replaces_what_is_shown(own_window: Stage) -> None:
     own_window.await_ghost("LINES|")
 
 
-# --- what it says and asks ---
-
-
-def test_its_log_keeps_its_levels(own_window: Stage) -> None:
-    warning = json.dumps({"level": "warning", "event": "The disk is full."})
-    own_window.script.server["stderr"] = [warning, "a line of somebody else"]
-    own_window.begin()
-
-    def logged() -> str:
-        logs = own_window.vscode.home.glob("data/logs/**/flash_ls.log")
-        return "".join(log.read_text(encoding="utf-8") for log in logs)
-
-    own_window.vscode.wait_until(lambda: f"[warning] {warning}" in logged(), "it is not in the log")
-    own_window.vscode.wait_until(lambda: "[info] a line of somebody else" in logged(), "it is not in the log")
+# --- what it asks ---
 
 
 def test_it_may_ask_for_its_settings_and_for_no_others(own_window: Stage) -> None:
@@ -185,10 +172,11 @@ def test_a_build_that_is_cancelled_is_begun_again_by_the_menu(own_window: Stage)
 
 def test_what_is_typed_while_the_model_loads_is_asked_once_it_is_there(own_window: Stage) -> None:
     script = own_window.script
-    script.server["says"] = loading(42)
+    go = own_window.folder / "go"
+    ended = {"method": "$/progress", "params": {"token": "load", "value": {"kind": "end"}}}
+    script.server.update(says=loading(42), later={"waits_for": str(go), "says": [*SAYS, ended]})
     script.play({"a": "bc"})
-    settings = {"flashLs.server.command": script.command}
-    own_window.vscode.show(own_window.folder / "work", settings)
+    own_window.vscode.show(own_window.folder / "work", {"flashLs.server.command": script.command})
     own_window.await_notice("building the model 42%")
     own_window.vscode.open(own_window.folder / "work" / "a.py", "a")
     own_window.vscode.press("Control+End")
@@ -196,9 +184,7 @@ def test_what_is_typed_while_the_model_loads_is_asked_once_it_is_there(own_windo
         own_window.vscode.press(ASK)
         own_window.vscode.view()
     assert script.heard(INLINE) == []
-    script.server["says"] = [*SAYS, {"method": "$/progress", "params": {"token": "load", "value": {"kind": "end"}}}]
-    script.play({"a": "bc"})
-    own_window.vscode.server.configure({**settings, "flashLs.min_confidence": 0.4})
+    go.touch()
     own_window.await_ghost("bc")
     own_window.vscode.wait(lambda view: not any("building" in notice for notice in view.notices), "the notice stays")
 

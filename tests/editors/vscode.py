@@ -18,7 +18,7 @@ from tests.editors.code_server import EXTENSION, NODE, POLL_S, RIG, CodeServer, 
 DRIVER = EXTENSION / "test" / "driver.mjs"
 SUITE = EXTENSION / "test" / "host"
 WIDTH, HEIGHT = 1000, 640
-WAIT_S = 15.0
+WAIT_S = 45.0
 START_S = 60.0
 SUITE_S = 120.0
 
