@@ -2,7 +2,6 @@
 
 import itertools
 import sys
-from pathlib import Path
 
 from flash_ls import __version__
 from tests.editors.neovim_stage import ACCEPT, Stage
@@ -176,16 +175,3 @@ def test_the_real_server_keeps_up_with_the_text(stage: Stage) -> None:
     stage.await_lines("größe = '😀'", "é😀 xé😀 x|", "last")
     nvim.type("<Esc>ggA")
     stage.await_ghost("größe = '😀'|")
-
-
-def test_requests_leave_no_line_in_the_log_of_neovim(stage: Stage) -> None:
-    nvim = stage.nvim
-    nvim.setup(python_module("tests.fake_server", "ready"))
-    nvim.open(stage.folder / "a.py", "x\n")
-    nvim.type("A")
-    for key in "yz":
-        nvim.insert(key)
-        nvim.lua("require('flash_ls').trigger()")
-        stage.await_ghost(f"{nvim.lines()[0]}|")
-    log = Path(nvim.lua("return vim.lsp.get_log_path()"))
-    assert "complete" not in log.read_text(encoding="utf-8")
