@@ -44,7 +44,7 @@ _SENTENCES = {
     Reason.STRING: "The cursor is in a string; set flashLs.complete_strings to true to have suggestions there.",
     Reason.SECRET_FILE: "This looks like a file of keys or passwords, and those get no suggestions.",
     Reason.DISABLED: "flash-ls is off; set flashLs.enabled to true in your editor's settings.",
-    Reason.LOADING: "The model is not loaded yet; if that takes more than a minute, run `flash-ls doctor`.",
+    Reason.LOADING: "The model is not loaded yet: seconds, the first time minutes; if it takes longer, run `flash-ls doctor`.",
     Reason.RESTARTING: "The model's process has ended; the next request starts another.",
     Reason.EMPTY: "The model has nothing to add here.",
     Reason.DONE: "The line is complete as it is.",

@@ -77,6 +77,7 @@ MACHINE_SETTINGS = "flashLs.server."
 KEYS = [
     {"key": "alt+l", "command": "editor.action.inlineSuggest.acceptNextLine", "when": "inlineSuggestionVisible"},
     {"key": "alt+a", "command": "flashLs.trigger"},
+    {"key": "alt+o", "command": "flashLs.toggle"},
 ]
 """Of commands that have no key by themselves."""
 
@@ -126,10 +127,18 @@ def packed() -> Path:
 
 
 class CodeServer:
-    """A process with the extension installed, ended with the `with` block. `home` takes what it writes."""
+    """A process with the extension installed, ended with the `with` block.
 
-    def __init__(self, home: Path) -> None:
+    `home` takes what it writes; `environment` is put over that of the tests.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self.programs = home / "user" / "bin"
+        """The first folder on the path of its user's shell, which VS Code takes over; empty."""
+        self.programs.mkdir(parents=True)
+        (home / "user" / ".profile").write_text('PATH="$HOME/bin:$PATH"\n')
+        self._own = environment or {}
         for folder in ("User", "Machine"):
             (home / "data" / folder).mkdir(parents=True)
         (home / "config.yaml").write_text("bind-addr: 127.0.0.1:0\nauth: none\ncert: false\n")
@@ -178,13 +187,14 @@ class CodeServer:
 
     def _command(self, *arguments: str) -> list[str]:
         folders = [f"--user-data-dir={self.home / 'data'}", f"--extensions-dir={self.home / 'extensions'}"]
-        quiet = ["--disable-workspace-trust", "--disable-telemetry", "--disable-update-check"]
+        quiet = ["--disable-telemetry", "--disable-update-check"]
         return [str(NODE), str(CODE_SERVER), f"--config={self.home / 'config.yaml'}", *folders, *quiet, *arguments]
 
     def _environment(self) -> dict[str, str]:
         """A home of its own. The product's cache folder stays where it is."""
         names = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
-        return {**environment(), "FLASH_LS_HOME": str(HOME), **dict.fromkeys(names, str(self.home / "user"))}
+        homes = dict.fromkeys(names, str(self.home / "user"))
+        return {**environment(), "SHELL": "/bin/sh", "FLASH_LS_HOME": str(HOME), **homes, **self._own}
 
     def _install(self, vsix: Path) -> None:
         command = self._command("--install-extension", str(vsix))

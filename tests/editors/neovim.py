@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -74,16 +74,19 @@ def is_running(pid: int) -> bool:
 
 
 class Neovim:
-    """A process, ended with the `with` block. `home` takes its log and what else it writes."""
+    """A process, ended with the `with` block.
 
-    def __init__(self, home: Path) -> None:
+    `home` takes its log and what else it writes; `environment` is put over that of the tests.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         pynvim: Any = importlib.import_module("pynvim")  # what uses this module can be imported without it
         program = binary()
         assert program, "there is no Neovim"
         folders = {name: str(home / name) for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
         python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         argv = [program, "--embed", "--headless", "--clean", "-n", "-i", "NONE"]
-        with patch.dict(os.environ, {**folders, "PYTHONPATH": python_path}):
+        with patch.dict(os.environ, {**folders, "PYTHONPATH": python_path, **(environment or {})}):
             self.api = pynvim.attach("child", argv=argv)
         self.pid = int(self.api.funcs.getpid())
         self.api.ui_attach(COLUMNS, LINES, rgb=True)

@@ -1,12 +1,15 @@
 """A language server of few lines that answers as a file says and writes down what it is asked.
 
 `python -m tests.editors.scripted_server SCRIPT LOG`. SCRIPT is JSON and is read again at every request: `answers` has
-what to say by the line before the cursor. Every message that comes is a line of LOG. Knows nothing of flash_ls.
+what to say by the line before the cursor, `says` what is said at the start, `later` what once a file is there. Every
+message that comes is a line of LOG. With more words it is a sub-command, and does what `commands` has for the first of
+them. Knows nothing of flash_ls.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 Json = dict[str, Any]
 DIES_WITH = 7
 INFO = {"name": "scripted", "version": "1"}
+POLL_S = 0.02
 SILENCE = object()
 """Instead of an answer."""
 
@@ -31,6 +35,16 @@ def send(message: Json) -> None:
     body = json.dumps({"jsonrpc": "2.0", **message}).encode()
     sys.stdout.buffer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     sys.stdout.buffer.flush()
+
+
+def say(messages: list[Json]) -> None:
+    for message in messages:
+        send(message)
+
+
+def wait_for(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(POLL_S)
 
 
 class ScriptedServer:
@@ -55,10 +69,16 @@ class ScriptedServer:
         elif method == "textDocument/didChange":
             self._texts[params["textDocument"]["uri"]] = params["contentChanges"][-1]["text"]
         elif method == "initialized":
-            for notification in script.get("says", []):
-                send(notification)
+            say(script.get("says", []))
+            if "later" in script:
+                threading.Thread(target=self._say_later, args=(script["later"],), daemon=True).start()
         elif "id" in message and method and (result := self._result(method, params, script)) is not SILENCE:
             send({"id": message["id"], "result": result})
+
+    def _say_later(self, later: Json) -> None:
+        """What it says once a file is there."""
+        wait_for(later["waits_for"])
+        say(later["says"])
 
     def _result(self, method: str, params: Json, script: Json) -> object:
         if method == "initialize":
@@ -98,8 +118,31 @@ def before_place(line: str, character: int, encoding: str) -> str:
 def capabilities(script: Json) -> Json:
     told = {"executeCommandProvider": {"commands": ["flashLs.status"]}} if "told" in script else {}
     encoding = script.get("encoding", "utf-8")
-    return {"positionEncoding": encoding, "textDocumentSync": 1, "inlineCompletionProvider": {}, **told}
+    folders = {"workspaceFolders": {"supported": True, "changeNotifications": True}}
+    return {
+        "positionEncoding": encoding,
+        "textDocumentSync": 1,
+        "inlineCompletionProvider": {},
+        "workspace": folders,
+        **told,
+    }
+
+
+def run_command(words: list[str], script: Path, log: Path) -> int:
+    """Print, write a page into the file that is named last, and wait for a file, as the script says; the exit code."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"method": "command", "params": words}) + "\n")
+    rule = json.loads(script.read_text(encoding="utf-8")).get("commands", {}).get(words[0], {})
+    print(rule.get("prints", ""), flush=True)
+    if "page" in rule:
+        Path(words[-1]).write_text(rule["page"], encoding="utf-8")
+    if "waits_for" in rule:
+        wait_for(rule["waits_for"])
+    return int(rule.get("code", 0))
 
 
 if __name__ == "__main__":
-    ScriptedServer(Path(sys.argv[1]), Path(sys.argv[2])).serve()
+    files = Path(sys.argv[1]), Path(sys.argv[2])
+    if sys.argv[3:]:
+        sys.exit(run_command(sys.argv[3:], *files))
+    ScriptedServer(*files).serve()

@@ -152,3 +152,11 @@ def test_a_bracket_that_was_closed_already(nvim: Neovim) -> None:
     nvim.wait_for_row(nvim.lua("return vim.fn.screenrow()"), "        other.deposit(amount)")
     nvim.type("<Tab>")
     nvim.wait(lambda: nvim.lines()[-1] == "        other.deposit(amount)")
+
+
+def test_requests_leave_no_line_in_the_log_of_neovim(nvim: Neovim) -> None:
+    begin(nvim, BEFORE)
+    nvim.insert("other.de")
+    suggested(nvim)
+    log = Path(nvim.lua("return vim.lsp.get_log_path()"))
+    assert "complete" not in log.read_text(encoding="utf-8")

@@ -18,9 +18,17 @@ from tests.editors.code_server import EXTENSION, NODE, POLL_S, RIG, CodeServer, 
 DRIVER = EXTENSION / "test" / "driver.mjs"
 SUITE = EXTENSION / "test" / "host"
 WIDTH, HEIGHT = 1000, 640
-WAIT_S = 15.0
+WAIT_S = 45.0
 START_S = 60.0
 SUITE_S = 120.0
+
+
+def button(label: str) -> str:
+    """That of a notice."""
+    return f'.notification-list-item .monaco-button:has-text("{label}")'
+
+
+INSTALL, CANCEL, RESTART = map(button, ("Install", "Cancel", "Restart"))
 STATUS_ITEM = '.statusbar-item[id$="flashLs.status"]'
 ACCEPT, WORD, LINE, DISMISS, ASK, MENU, UNDO, SAVE = (
     "Tab",
@@ -32,7 +40,8 @@ ACCEPT, WORD, LINE, DISMISS, ASK, MENU, UNDO, SAVE = (
     "Control+z",
     "Control+s",
 )
-"""Keys; `Alt+l` and `Alt+a` are the rig's own."""
+TOGGLE = "Alt+o"
+"""Keys; those with `Alt` are the rig's own."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class View:
     """What the file has, as far as it is in sight."""
     ghost: str
     """The suggestion."""
+    bar: str
+    """All of the status bar."""
     status: str
     """What the item in the status bar says to a screen reader."""
     notices: list[str]
@@ -98,11 +109,11 @@ class Driver:
 
 
 class VSCode:
-    """A service and its only window, ended with the `with` block. `home` takes what they write."""
+    """A service and its window, ended with the `with` block; the arguments are those of `CodeServer`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
-        self.server = CodeServer(home)
+        self.server = CodeServer(home, environment)
         self.driver = Driver(home)
         self._shown: tuple[Path, str] | None = None
 
@@ -123,6 +134,7 @@ class VSCode:
         wanted = (folder, json.dumps(settings))
         if self._shown == wanted:
             return False
+        self.driver.ask("goto", "about:blank")  # the window before it shall not see the settings of this one
         self.server.configure(settings)
         self.driver.ask("goto", f"{self.server.address}/?{urlencode({'folder': str(folder)})}")
         self.wait(lambda view: view.ready, "the workbench does not come", START_S)
@@ -132,6 +144,16 @@ class VSCode:
     def leave(self) -> None:
         """Have the next window made anew, whatever it is."""
         self._shown = None
+
+    def turn_to(self, number: int) -> None:
+        """Another window, empty if it is new: 0 is the first. All that is done and seen is in it from now on."""
+        self.driver.ask("window", number)
+        self.leave()
+
+    def close_window(self) -> None:
+        """Close one that is not the first, and turn to that."""
+        self.driver.ask("close")
+        self.leave()
 
     def run_suite(self, workspace: Path) -> None:
         """Run the tests of the extension's host in a window of their own, which write their results beside it."""

@@ -16,7 +16,12 @@ test("the sentence is in the tooltip and is read to the user", () => {
   assert.match(seen.label, /ready.*not sure enough/);
 });
 
-test("the share of a load is shown while it lasts, and not after", () => {
-  assert.match(appearance({ state: "loading", reason: "", message: "" }, 42).text, /42%/);
-  assert.doesNotMatch(appearance({ state: "ready", reason: "", message: "" }, 42).text, /42/);
+test("what is loaded and how much of it is shown while it lasts, and not after", () => {
+  const load = { message: "building the model", percentage: 42 };
+  const during = appearance({ state: "loading", reason: "", message: "Not loaded yet." }, load);
+  assert.match(during.text, /42%/);
+  assert.match(during.tooltip, /building the model/);
+  assert.match(during.label, /loading 42%. building the model/);
+  const after = appearance({ state: "ready", reason: "", message: "" }, load);
+  assert.doesNotMatch(after.text + after.tooltip + after.label, /42|building/);
 });

@@ -18,13 +18,19 @@ const ICONS: Record<StateName, string> = {
   error: "error",
 };
 
-/** `percentage`: how much of the model is loaded or built, if that is known. */
-export function appearance(now: State, percentage?: number): Appearance {
-  const share = now.state === "loading" && percentage ? ` ${percentage}%` : "";
+/** What is known of a load of the model, or of its build. */
+export interface Load {
+  readonly message?: string | undefined;
+  readonly percentage?: number | undefined;
+}
+
+export function appearance(now: State, load: Load = {}): Appearance {
+  const { percentage, message = now.message } = now.state === "loading" ? load : {};
+  const share = percentage ? ` ${percentage}%` : "";
   const said = `flash_ls: ${now.state}${share}`;
   return {
     text: `$(${ICONS[now.state]}) flash${share}`,
-    tooltip: [said, now.message, "Click for the menu."].filter(Boolean).join("\n"),
-    label: [said, now.message].filter(Boolean).join(". "),
+    tooltip: [said, message, "Click for the menu."].filter(Boolean).join("\n"),
+    label: [said, message].filter(Boolean).join(". "),
   };
 }

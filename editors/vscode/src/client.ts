@@ -14,6 +14,7 @@ import {
 import type { WorkDoneProgress } from "./loading";
 import { Fault } from "./notice";
 import { isAlive, lines, start, stop } from "./program";
+import { levelOf } from "./record";
 import { SECTION } from "./settings";
 import type { Suggestions } from "./suggestions";
 
@@ -80,7 +81,7 @@ export class Client {
     } catch (error) {
       throw new Fault(`${this.words[0]} does not start; correct flashLs.server.command. (${(error as Error).message})`);
     }
-    lines(this.child.stderr as Readable, (line) => this.log.info(line));
+    lines(this.child.stderr as Readable, (line) => this.log[levelOf(line)](line));
     this.child.once("exit", (code) => this.listener.onExit(code));
     await this.greet(this.child);
   }

@@ -25,7 +25,7 @@ export class Loading {
       this.end();
       this.patience = setTimeout(() => this.open(), LONG_MS);
     } else if (told.kind === "report") {
-      this.status.loaded(told.percentage);
+      this.status.loads(told);
       this.message = `${told.message ?? ""}${told.percentage ? ` ${told.percentage}%` : ""}`;
       this.progress?.report({ message: this.message });
     } else {

@@ -1,9 +1,12 @@
 /** The menu behind the status bar item. */
 import { commands, QuickPickItemKind, type QuickPickItem, type TextDocument, window } from "vscode";
+import { NOT_INSTALLED } from "./state";
 import type { Status } from "./status";
 import type { Switches } from "./switches";
 
 const SETTINGS = "@ext:flash-ls.flash-ls";
+const INSTALL = "$(cloud-download) Install the server";
+const RESTART = "$(debug-restart) Restart the server";
 
 interface Choice extends QuickPickItem {
   readonly command: string;
@@ -43,7 +46,7 @@ function choices(switches: Switches, status: Status): Line[] {
     { label: "$(graph) Statistics", command: "flashLs.statistics" },
     line("server"),
     { label: "$(output) Show log", command: "flashLs.showLog" },
-    { label: "$(debug-restart) Restart the server", command: "flashLs.restart" },
+    { label: status.server.reason === NOT_INSTALLED ? INSTALL : RESTART, command: "flashLs.restart" },
     { label: "$(package) Build the model", command: "flashLs.buildModel" },
     { label: "$(gear) Settings", command: "workbench.action.openSettings", argument: SETTINGS },
   ];

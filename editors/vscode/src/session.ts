@@ -10,7 +10,7 @@ import { stopAll } from "./program";
 import { Restarts } from "./restarts";
 import { findServer, OwnServer, type Server } from "./server";
 import { serverNames, serverSettings, setting } from "./settings";
-import { heard, type State } from "./state";
+import { heard, NOT_INSTALLED, type State } from "./state";
 import { showStatistics } from "./statistics";
 import type { Status } from "./status";
 import { Suggestions } from "./suggestions";
@@ -27,7 +27,7 @@ const LOADING: State = { state: "loading", reason: "loading", message: "The mode
 const BUILDING: State = { state: "loading", reason: "building", message: "The model is being built." };
 const READY: State = { state: "ready", reason: "", message: "" };
 const UNBUILT: State = { state: "off", reason: "cancelled", message: "The model is not built; the menu does it." };
-const MISSING: State = { state: "error", reason: "not installed", message: "The server is not installed." };
+const MISSING: State = { state: "error", reason: NOT_INSTALLED, message: "The server is not installed." };
 const NOTHING_ASKED = "Nothing has been asked for yet; type in a file, or ask for suggestions.";
 
 export class Session implements Disposable {

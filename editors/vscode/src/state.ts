@@ -10,6 +10,9 @@ export interface State {
   readonly message: string;
 }
 
+/** The reason of a state without a server. */
+export const NOT_INSTALLED = "not installed";
+
 const SAID: readonly string[] = ["loading", "ready", "thinking", "off", "error"];
 
 /** What the server says of itself (flashLs/status), or undefined if it cannot be read. */

@@ -1,6 +1,6 @@
 /** The state of the extension, and the item in the status bar that shows it. */
 import { commands, type Disposable, StatusBarAlignment, ThemeColor, window } from "vscode";
-import { appearance } from "./appearance";
+import { appearance, type Load } from "./appearance";
 import type { State } from "./state";
 import type { Switches } from "./switches";
 
@@ -11,7 +11,7 @@ export class Status implements Disposable {
   private readonly item = window.createStatusBarItem("flashLs.status", StatusBarAlignment.Right, PRIORITY);
   private readonly awaited: (() => void)[] = [];
   private latest: State = { state: "starting", reason: "", message: "" };
-  private percentage: number | undefined;
+  private load: Load = {};
 
   constructor(private readonly switches: Switches) {
     this.item.name = "flash_ls";
@@ -34,7 +34,7 @@ export class Status implements Disposable {
   set(state: State): void {
     this.latest = state;
     if (state.state !== "loading") {
-      this.percentage = undefined;
+      this.load = {};
     }
     if (state.state === "ready") {
       void commands.executeCommand("setContext", "flashLs.ready", true);
@@ -43,9 +43,9 @@ export class Status implements Disposable {
     this.show();
   }
 
-  /** How much of the model is loaded or built. */
-  loaded(percentage: number | undefined): void {
-    this.percentage = percentage;
+  /** The model is being loaded or built. */
+  loads(load: Load): void {
+    this.load = load;
     this.show();
   }
 
@@ -58,7 +58,7 @@ export class Status implements Disposable {
   /** Show what may have changed: the document, a switch. */
   show(): void {
     const now = this.now;
-    const { text, tooltip, label } = appearance(now, this.percentage);
+    const { text, tooltip, label } = appearance(now, this.load);
     this.item.text = text;
     this.item.tooltip = tooltip;
     this.item.accessibilityInformation = { label, role: "button" };

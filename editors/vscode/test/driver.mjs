@@ -44,10 +44,22 @@ const context = await chromium.launchPersistentContext(profile, {
   permissions: ["clipboard-read", "clipboard-write"],
 });
 await context.addInitScript({ path: PAGE_SCRIPT });
-const page = context.pages()[0] ?? (await context.newPage());
-page.on("dialog", (dialog) => dialog.accept());
+const acceptDialogs = (page) => page.on("dialog", (dialog) => dialog.accept());
+context.pages().forEach(acceptDialogs);
+context.on("page", acceptDialogs);
+let page = context.pages()[0] ?? (await context.newPage());
 
 const actions = {
+  /** Turns to a window by its number, which is opened if it is not there yet. */
+  window: async (number) => {
+    page = context.pages()[number] ?? (await context.newPage());
+    await page.bringToFront();
+  },
+  /** Closes it, and turns to the first. */
+  close: async () => {
+    await page.close();
+    await actions.window(0);
+  },
   goto: (url) => page.goto(url).then(() => null),
   press: (key) => page.keyboard.press(key),
   type: (text) => page.keyboard.type(text),

@@ -42,6 +42,7 @@
       unsaved: document.querySelector(".editor-group-container.active .tab.active.dirty") !== null,
       lines: viewLines().map((line) => pieces(line, false)),
       ghost: ghost(),
+      bar: plain(document.querySelector(".part.statusbar")?.innerText ?? ""),
       status: status(),
       notices: all(".notification-list-item-message").map((message) => plain(message.textContent)),
       buttons: labels(".notification-list-item-buttons-container .monaco-button"),

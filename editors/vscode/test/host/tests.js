@@ -3,10 +3,14 @@
 const assert = require("node:assert/strict");
 const { writeFileSync } = require("node:fs");
 const { join } = require("node:path");
+const { setTimeout: sleep } = require("node:timers/promises");
 const vscode = require("vscode");
 const {
   HOME, INLINE, accept, extension, heard, hears, play, run, show, type, until, untitled,
 } = require("./stage");
+
+/** A move of the cursor is told of within 150 ms. */
+const LONGER_THAN_TELLING_MS = 400;
 
 const tests = [];
 const test = (name, body) => tests.push({ name, body });
@@ -142,7 +146,7 @@ test("a suggestion that somebody asks for is an explicit request", async () => {
   const { document } = await untitled("ab");
   await run("flashLs.trigger");
   assert.equal(await accept(document), "abcd");
-  assert.equal(heard(INLINE)[0].context.triggerKind, 1);
+  assert.ok(heard(INLINE).some(({ context }) => context.triggerKind === 1));
 });
 
 test("a request that typing outdates is cancelled", async () => {
@@ -161,6 +165,18 @@ test("a cursor that is moved is told of", async () => {
   const { textDocument, position } = await hears("flashLs/didMoveCursor");
   assert.equal(textDocument.uri, editor.document.uri.toString());
   assert.deepEqual(position, { line: 1, character: 2 });
+});
+
+test("a cursor that typing moves is not told of", async () => {
+  play({});
+  const { document } = await untitled("one\n");
+  await hears("flashLs/didMoveCursor");
+  const told = () => heard("flashLs/didMoveCursor").length;
+  const before = told();
+  await type("two");
+  await asks(document, "x");
+  await sleep(LONGER_THAN_TELLING_MS);
+  assert.equal(told(), before);
 });
 
 test("turned off, nothing is asked, and turned on it is", async () => {
@@ -205,6 +221,32 @@ test("a changed setting reaches the server", async () => {
   await settings().update("min_confidence", 0.7, vscode.ConfigurationTarget.Workspace);
   await hears("workspace/didChangeConfiguration");
   await settings().update("min_confidence", undefined, vscode.ConfigurationTarget.Workspace);
+});
+
+test("a folder that is added to the workspace is shown to the server", async () => {
+  const uri = vscode.Uri.file(join(HOME, "three"));
+  vscode.workspace.updateWorkspaceFolders(2, 0, { uri });
+  const { event } = await hears("workspace/didChangeWorkspaceFolders");
+  assert.deepEqual(event.added.map(({ name }) => name), ["three"]);
+  assert.equal(heard("initialize", 0).length, 1);
+});
+
+test("the page of statistics is the server's", async () => {
+  await run("flashLs.statistics");
+  const open = () => vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs);
+  const tab = await until(() => open().find(({ label }) => label === "flash_ls: statistics"), "there is no page");
+  assert.deepEqual(heard("command")[0].slice(0, 2), ["stats", "--out"]);
+  await vscode.window.tabGroups.close(tab);
+});
+
+test("a setting that says which server it is starts that", async () => {
+  const { document } = await untitled("a");
+  await settings().update("server.python", "/elsewhere/python", vscode.ConfigurationTarget.Workspace);
+  await hears("initialize");
+  await settings().update("server.python", undefined, vscode.ConfigurationTarget.Workspace);
+  await hears("initialize", 2);
+  const uri = document.uri.toString();
+  await until(() => heard("textDocument/didOpen").some(({ textDocument }) => textDocument.uri === uri), "it is not opened");
 });
 
 test("a restart brings a new server that knows what is open", async () => {
