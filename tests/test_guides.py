@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flash_ls.config import parse, section_of
+from flash_ls.config import parse
 from tests.lsp_client import LspProcess, python_module
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def test_an_example_starts_this_server_with_settings_it_has(language: str, text:
     programs = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert all(command in ("flash-ls", ["flash-ls"]) for command in values(tree, COMMAND_KEYS))
     assert "flash-ls" in programs
-    assert parse(section_of(settings(tree)))[1] == []
+    assert parse(settings(tree))[1] == []
 
 
 def test_the_server_takes_what_the_examples_send() -> None:
