@@ -33,6 +33,7 @@ SILENT_S = 10.0
 """So long a server may take for a verdict."""
 MOST_CONNECTIONS = 64
 LOOK_S = 1.0
+OWN_FAULT = "The engine met an error of its own; please report it with its log."
 MOST_SHARES = 4
 """Times the memory of one server's prompts: more of them are not typed in at once."""
 
@@ -196,7 +197,7 @@ class Session:
             return messages.Failed(str(error))
         except Exception:
             log.exception("a request failed")
-            return messages.Failed("The engine met an error of its own; please report it with its log.")
+            return messages.Failed(OWN_FAULT)
 
     def _done(self, request: messages.Request, deadline: Deadline, is_enough: Callable[[str], bool]) -> messages.Answer:
         if isinstance(request, messages.Generate):

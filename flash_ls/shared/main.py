@@ -12,17 +12,12 @@ import filelock
 from flash_ls import process
 from flash_ls.config import Config
 from flash_ls.engine import manifest
-from flash_ls.engine.drafter import LookupDrafter
-from flash_ls.engine.engine import LocalEngine
-from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
-from flash_ls.engine.slots import Slots
-from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.engine.turns import SharedModel, Turns
+from flash_ls.engine.manifest import ModelManifest
 from flash_ls.errors import FlashLsError
 from flash_ls.shared.channel import is_known, listen
 from flash_ls.shared.engine_process import EngineProcess
+from flash_ls.shared.host import load
 from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
-from flash_ls.tuning import load_model
 
 
 def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
@@ -45,14 +40,6 @@ def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
 
 
 def _serve(folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
-    model, costs = load_model(folder, described, config)
-    turns = Turns()
-    shared, tokenizer = SharedModel(model, turns), Tokenizer(folder / TOKENIZER_FILE)
-    slots = Slots(shared.new_cache, config.cache_mb)
-    process.release_memory()
-
-    def new_engine() -> LocalEngine:
-        return LocalEngine(shared, tokenizer, LookupDrafter(costs.best), slots=slots)
-
-    engine_process = EngineProcess(new_engine, turns, slots, model.precision)
+    host = load(folder, described, config)
+    engine_process = EngineProcess(host.engine, host.turns, host.slots, host.precision)
     engine_process.serve(partial(listen, *place), partial(is_known, *place))
