@@ -56,7 +56,7 @@ def digests(text: str) -> list[bytes]:
     tokens = [line for line in lines if line and not line.startswith("#")]
     if not tokens or not all(PATTERN.fullmatch(token) for token in tokens):
         raise ConfigError(
-            f"A server needs tokens of 16 characters or more, without spaces: one in {VARIABLE}, or one for each user in"
-            " a line of the file of --tokens; `openssl rand -hex 24` makes one."
+            f"A server needs tokens of 16 characters or more, without spaces: one in {VARIABLE}, or one for each user"
+            " in a line of the file of --tokens; `openssl rand -hex 24` makes one."
         )
     return [digest(token) for token in tokens]
