@@ -156,10 +156,10 @@ class Replica:
 def run(plan: Plan) -> None:
     """Serve until this process is told to end. Raises `FlashLsError`."""
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     try:
         start(plan)
+        for number in (signal.SIGINT, signal.SIGTERM):  # Ray has set its own
+            signal.signal(number, lambda *_: ended.set())
         scheme = "https" if plan.certificate else "http"
         print(f"Serving {manifest.read(plan.folder).name} at {scheme}://{plan.host}:{plan.port}", flush=True)
         ended.wait()

@@ -27,9 +27,7 @@ WAIT_S = 60.0
 def start(url: str, model: Path) -> LspProcess:
     client = LspProcess(python_module("flash_ls"), WAIT_S)
     client.initialize(options=OPTIONS | {"model": str(model), "engine_url": url})
-    client.wait_until(
-        lambda: any("load reason=" in line or "is refused" in line for line in client.log) or boxes(client)
-    )
+    client.wait_until(lambda: any("load reason=" in line for line in client.log) or bool(boxes(client)))
     return client
 
 
