@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from ssl import SSLCertVerificationError
 from typing import TypeVar
 
 from flash_ls.deadline import Deadline
@@ -42,8 +43,13 @@ LONGEST_S = 60.0
 PIECE_BYTES = 1 << 16
 PROMPTS = 4
 """Which the server is taken to have in its cache still."""
-_CUT_OFF = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
-"""What is answered for a replica that has died."""
+_CUT_OFF = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.GATEWAY_TIMEOUT,
+    HTTPStatus.REQUEST_TIMEOUT,
+)
+"""What is answered for a replica that has died, or was not reached."""
 
 log = logging.getLogger(__name__)
 
@@ -180,9 +186,17 @@ class TeamEngine:
 
     @contextmanager
     def _losing(self, deadline: Deadline) -> Iterator[None]:
-        """Turns the ways in which a connection ends into `EngineAway`, or `Cancelled` if that ended it."""
+        """Turns the ways in which a connection ends into `EngineAway`, or `Cancelled` if that ended it.
+
+        A certificate that is not trusted is `EngineRefused`.
+        """
         try:
             yield
+        except SSLCertVerificationError as error:
+            raise EngineRefused(
+                f"The certificate of {self._site.host} is not trusted ({error.verify_message}); set SSL_CERT_FILE to a"
+                " file with that of its authority."
+            ) from error
         except (OSError, HTTPException, ValueError) as error:
             deadline.check_reading()
             raise self._away(str(error) or type(error).__name__) from error
@@ -195,4 +209,4 @@ class TeamEngine:
 def _hang_up(connection: socket.socket) -> None:
     """From any thread."""
     with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # an `SSLSocket` would forget its state, which is in use

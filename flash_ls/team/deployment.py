@@ -48,6 +48,8 @@ APPLICATION = "flash-ls"
 SLOTS = 64
 """Prompts of one replica, if they fit into its memory."""
 HEALTH_S = 2.0
+LONGEST_S = 90.0
+"""Of a request, from its first byte to its last."""
 SECONDS = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
 MEDIA_TYPE = "application/octet-stream"
 
@@ -176,7 +178,13 @@ def start(plan: Plan) -> None:
         _node_ip_address="127.0.0.1",
         _metrics_export_port=plan.metrics_port,
     )
-    options = HTTPOptions(host=plan.host, port=plan.port, ssl_certfile=plan.certificate, ssl_keyfile=plan.key)
+    options = HTTPOptions(
+        host=plan.host,
+        port=plan.port,
+        ssl_certfile=plan.certificate,
+        ssl_keyfile=plan.key,
+        request_timeout_s=LONGEST_S,
+    )
     quiet = LoggingConfig(enable_access_log=False)
     try:
         serve.start(http_options=options, logging_config=quiet)

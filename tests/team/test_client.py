@@ -165,7 +165,7 @@ def test_what_is_cut_off_is_asked_again_elsewhere(team: ToyTeam, here: LocalEngi
     assert len(team.routes) == len(set(team.routes)) == 2
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [408, 500, 502, 504])
 def test_a_dead_replica_costs_nothing(team: ToyTeam, here: LocalEngine, status: int) -> None:
     team.statuses = [status]
     assert ask(team.engine(), PROMPT).tokens == ask(here, PROMPT).tokens

@@ -93,6 +93,12 @@ def test_who_does_not_speak_tls_is_not_answered(server: TeamProcess) -> None:
         connection.getresponse()
 
 
+def test_a_certificate_nobody_vouches_for_is_refused(server: TeamProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(EngineRefused, match="is not trusted .*; set SSL_CERT_FILE"):
+        server.engine().hello()
+
+
 def test_cancelled_work_ends_there(server: TeamProcess) -> None:
     engine, deadline = server.engine(), Deadline()
 
