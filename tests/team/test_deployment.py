@@ -95,7 +95,7 @@ def test_who_does_not_speak_tls_is_not_answered(server: TeamProcess) -> None:
 
 def test_a_certificate_nobody_vouches_for_is_refused(server: TeamProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(EngineRefused, match="is not trusted .*; set SSL_CERT_FILE"):
+    with pytest.raises(EngineRefused, match=r"is not trusted .*; set SSL_CERT_FILE"):
         server.engine().hello()
 
 
