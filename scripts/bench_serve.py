@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a team's server gives on this machine: one replica against two, routing against none, and one killed.
 
-    scripts/bench_serve.py FILE [FILE …] [--model NAME] [--precision P] [--users 8] [--seconds 20]
+    scripts/bench_serve.py FILE [FILE …] [--model NAME] [--precision P] [--prefix 640] [--users 8]
+                           [--seconds 20]
 
 Each user types the second half of a file again, four characters at a time, and asks as soon as the last answer is
 there, so the server always has all it can do. Each row has other files, as long as there are enough; the server reads
@@ -23,7 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from scripts.report import table
 from tests.team.team_process import TeamProcess
 
 CONFIG = Config()
+MOST_S = 600.0
 STEP = 4
 STEPS = 150
 LEAST = math.log(CONFIG.min_confidence) - DOUBT
@@ -102,7 +104,8 @@ class Users:
 
     def _type(self, prompts: Work) -> None:
         engine = self._server.engine()
-        engine.warm(prompts[0][0], Deadline(60_000))
+        self._ask(engine, *prompts[0])
+        self.answers = Answers()
         self.ready.wait()
         while not self._end.is_set():
             for prompt, params in prompts:
@@ -115,7 +118,7 @@ class Users:
     def _ask(self, engine: TeamEngine, prompt: list[int], params: GenerationParams) -> None:
         began = time.perf_counter()
         try:
-            answer = engine.generate(prompt, params, Deadline(60_000))
+            answer = engine.generate(prompt, params, Deadline(1000 * MOST_S))
         except FlashLsError as error:
             self.answers.errors.append(str(error))
             return
@@ -124,14 +127,14 @@ class Users:
         self.answers.stats.append(answer.stats)
 
 
-def work_of(path: Path, tokenizer: Tokenizer, described: manifest.ModelManifest) -> Work:
+def work_of(path: Path, tokenizer: Tokenizer, described: manifest.ModelManifest, config: Config) -> Work:
     """What is asked while the second half of a file is typed."""
     text = path.read_text(encoding="utf-8")
     middle = text.index("\n", len(text) // 2) + 1
     after = text[middle + STEPS * STEP :]
     found: Work = []
     for cursor in range(middle, middle + STEPS * STEP, STEP):
-        prompt = build_prompt(text[:cursor], after, described.prompt, tokenizer, CONFIG)
+        prompt = build_prompt(text[:cursor], after, described.prompt, tokenizer, config)
         most = CONFIG.max_line_tokens + prompt.healed_tokens
         stop = frozenset(described.prompt.stop_ids)
         params = GenerationParams(most, stop, prompt.healed, lambda said: "\n" in said, least_likelihood=LEAST)
@@ -147,7 +150,8 @@ class Bench:
         self.model = store.ensure(args.model, lambda label, done: None)
         described = manifest.read(self.model)
         tokenizer = Tokenizer(self.model / TOKENIZER_FILE)
-        self.work = {path: work_of(path, tokenizer, described) for path in args.files}
+        config = replace(CONFIG, prefix_tokens=args.prefix, suffix_tokens=args.prefix // 4)
+        self.work = {path: work_of(path, tokenizer, described, config) for path in args.files}
         self.figures: dict[str, Any] = {}
 
     def next_work(self, users: int) -> list[Work]:
@@ -233,6 +237,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--model", default=CONFIG.model)
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--prefix", type=int, default=CONFIG.prefix_tokens, help="tokens before the cursor")
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=20)
     args = parser.parse_args()

@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -40,7 +40,7 @@ from flash_ls.errors import FlashLsError
 from flash_ls.shared.engine_process import STUCK_S
 from flash_ls.shared.host import load
 from flash_ls.shared.messages import Hello
-from flash_ls.team.gate import MOST_BUDGET_MS, TOO_LONG, Gate, Refusal
+from flash_ls.team.gate import BUSY, MOST_BUDGET_MS, TOO_LONG, Gate, Refusal
 from flash_ls.team.plan import Plan
 from flash_ls.team.worker import Account, Worker
 
@@ -59,28 +59,21 @@ log = logging.getLogger(__name__)
 class Metrics:
     """Of one replica, for Prometheus."""
 
-    def __init__(self) -> None:
+    def __init__(self, under_way: Callable[[], int]) -> None:
         self._requests = Counter("flash_ls_requests", "Requests answered.", ("outcome",))
         self._tokens = Counter("flash_ls_tokens", "Tokens of prompts, those of them in a cache, decoded.", ("kind",))
         self._seconds = Histogram("flash_ls_seconds", "Of an answer.", boundaries=SECONDS)
-        self._under_way = Gauge("flash_ls_under_way", "Requests under way.")
-        self._count, self._lock = 0, threading.Lock()
+        self._gauge = Gauge("flash_ls_under_way", "Requests under way.")
+        self._under_way = under_way
 
-    def begun(self) -> None:
-        self._change(1)
-
-    def ended(self, account: Account) -> None:
-        self._change(-1)
+    def book(self, account: Account) -> None:
+        """A request has ended."""
+        self._gauge.set(self._under_way())
         self._requests.inc(1, {"outcome": account.outcome})
         self._seconds.observe(max(account.seconds, 1e-6))
         for kind in ("prompt", "cached", "decoded"):
             if tokens := getattr(account, f"{kind}_tokens"):
                 self._tokens.inc(tokens, {"kind": kind})
-
-    def _change(self, by: int) -> None:
-        with self._lock:
-            self._count += by
-            self._under_way.set(self._count)
 
 
 class Router(RequestRouter):
@@ -107,8 +100,8 @@ class Replica:
         config = Config(precision=plan.precision, threads=plan.threads, cache_mb=plan.cache_mb)
         self._host = load(plan.folder, described, config, SLOTS)
         self._gate = Gate(described, plan.digests)
-        self._metrics = Metrics()
-        self._worker = Worker(self._host, fail=partial(os._exit, 1), book=self._metrics.ended)
+        metrics = Metrics(lambda: self._worker.under_way)
+        self._worker = Worker(self._host, plan.at_once, fail=partial(os._exit, 1), book=metrics.book)
         self._threads = ThreadPoolExecutor(plan.at_once, thread_name_prefix="answer")
 
     async def __call__(self, http: HttpRequest) -> Response:
@@ -118,6 +111,8 @@ class Replica:
             return PlainTextResponse(request.sentence, request.status)
         if request is None:
             return Response(framed(Hello(self._host.precision, os.getpid())), media_type=MEDIA_TYPE)
+        if not self._worker.wants(request):
+            return PlainTextResponse(BUSY.sentence, BUSY.status)
         return StreamingResponse(self._frames(request), media_type=MEDIA_TYPE)
 
     def check_health(self) -> None:
@@ -141,7 +136,6 @@ class Replica:
         loop = asyncio.get_running_loop()
         frames: asyncio.Queue[bytes] = asyncio.Queue()
         deadline = Deadline(min(request.budget_ms, MOST_BUDGET_MS), request.gives_way)
-        self._metrics.begun()
 
         def send(frame: bytes) -> None:
             loop.call_soon_threadsafe(frames.put_nowait, frame)

@@ -32,6 +32,7 @@ UNKNOWN = Refusal(
     HTTPStatus.UNAUTHORIZED, "It does not know your token; ask who runs it, and set FLASH_LS_ENGINE_TOKEN."
 )
 TOO_LONG = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request may have {MOST_BYTES} bytes.")
+BUSY = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "It is busy, and nobody waits for this.")
 NOWHERE = Refusal(HTTPStatus.NOT_FOUND, f"There is only {PATH}; update flash-ls, or correct flashLs.engine_url.")
 
 

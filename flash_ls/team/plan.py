@@ -25,7 +25,7 @@ class Plan:
     most_replicas: int = 0
     target: float = 2.0
     """Requests under way in each replica at which another is started."""
-    at_once: int = 4
+    at_once: int = 8
     """Requests of one replica at the most."""
     queue: int = 32
     """Requests that wait for one; further ones are refused."""

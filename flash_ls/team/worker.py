@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from threading import Lock
 from typing import NamedTuple
 
 from flash_ls.deadline import Deadline
@@ -34,19 +35,36 @@ class Account(NamedTuple):
 class Worker:
     """Answers requests, several at once, each in a thread of the caller's."""
 
-    def __init__(self, host: Host, fail: Callable[[], object], book: Callable[[Account], object]) -> None:
-        """`fail` is called if the model is of no use any more, `book` after each request."""
+    def __init__(self, host: Host, most: int, fail: Callable[[], object], book: Callable[[Account], object]) -> None:
+        """`most`: requests at once; `fail` is called if the model is of no use any more, `book` after each request."""
         self._host = host
+        self._most = most
+        self._under_way, self._lock = 0, Lock()
         self._fail = fail
         self._book = book
 
+    @property
+    def under_way(self) -> int:
+        """Requests that are being answered."""
+        return self._under_way
+
+    def wants(self, request: Request) -> bool:
+        """What nobody waits for must not take the place of what somebody does."""
+        return not request.gives_way or self._under_way < self._most // 2
+
     def answer(self, request: Request, deadline: Deadline, send: Send) -> None:
         """Send the frames of the answer; without `Done` if it was cancelled or the model failed."""
+        self._count(1)
         began = time.monotonic()
         cached = len(request.prompt) - self._host.slots.missing(request.prompt)
         chosen: list[Choice] = []
         outcome = self._outcome(request, deadline, send, cached, chosen)
+        self._count(-1)
         self._book(Account(outcome, time.monotonic() - began, len(request.prompt), cached, len(chosen)))
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._under_way += change
 
     def _outcome(self, request: Request, deadline: Deadline, send: Send, cached: int, chosen: list[Choice]) -> str:
         try:

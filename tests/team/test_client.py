@@ -22,7 +22,7 @@ from flash_ls.team.client import TeamEngine
 from flash_ls.team.site import Site, site
 from tests.engine.toy_drafters import WatchedModel
 from tests.shared.test_remote import PARAMS, PROMPT, WAIT_S, ask, essence, tokens_of
-from tests.team.toy_team import TOKEN, ToyTeam
+from tests.team.toy_team import AT_ONCE, TOKEN, ToyTeam
 from tests.toy_model import SHAPE
 
 
@@ -74,11 +74,10 @@ def test_who_has_enough_ends_the_work(team: ToyTeam) -> None:
 
 
 def test_the_budget_crosses_over(team: ToyTeam, model: OnnxModel) -> None:
+    deadline = Deadline(300)
+    team.model = WatchedModel(model, before=lambda number: wait_until(lambda: deadline.expired))
+    assert team.engine().generate(PROMPT, PARAMS, deadline).finish == "deadline"
     assert team.engine().generate(PROMPT, PARAMS, Deadline(0)).finish == "deadline"
-    ended: list[Deadline] = []
-    team.model = WatchedModel(model, before=lambda number: wait_until(lambda: ended[0].expired))
-    ended.append(Deadline(300))
-    assert team.engine().generate(PROMPT, PARAMS, ended[0]).finish == "deadline"
 
 
 def test_what_is_read_stays(team: ToyTeam) -> None:
@@ -88,6 +87,22 @@ def test_what_is_read_stays(team: ToyTeam) -> None:
     assert engine.missing(PROMPT) == 0
     assert ask(engine, PROMPT).stats.cached_tokens == len(PROMPT)
     assert len(set(team.routes)) == 1
+
+
+def test_what_nobody_waits_for_takes_nobodys_place(team: ToyTeam, model: OnnxModel) -> None:
+    held = threading.Event()
+    team.model = WatchedModel(model, before=lambda number: wait_until(held.is_set))
+    asking = [threading.Thread(target=ask, args=(team.engine(), tokens_of(seed, 30))) for seed in range(AT_ONCE // 2)]
+    for thread in asking:
+        thread.start()
+    wait_until(lambda: team.worker.under_way == AT_ONCE // 2)
+    with pytest.raises(EngineBusy):
+        team.engine().warm(PROMPT, Deadline(gives_way=True))
+    held.set()
+    for thread in asking:
+        thread.join(WAIT_S)
+    wait_until(lambda: team.worker.under_way == 0)
+    team.engine().warm(PROMPT, Deadline(gives_way=True))
 
 
 def test_errors_cross_over(team: ToyTeam) -> None:

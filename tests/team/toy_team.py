@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -16,13 +17,14 @@ from flash_ls.shared.host import Host
 from flash_ls.shared.messages import Hello
 from flash_ls.team.client import TeamEngine
 from flash_ls.team.frames import Request, fingerprint, framed
-from flash_ls.team.gate import Gate, Refusal
+from flash_ls.team.gate import BUSY, Gate, Refusal
 from flash_ls.team.site import site
 from flash_ls.team.token import digests
 from flash_ls.team.worker import Account, Worker
 
 TOKEN = "correct-horse-battery"
 CACHE_MB = 64
+AT_ONCE = 4
 
 
 class ToyTeam:
@@ -51,6 +53,12 @@ class ToyTeam:
         self._server.shutdown()
         self._server.server_close()
 
+    @cached_property
+    def worker(self) -> Worker:
+        costs = StepCosts((1,), (1.0,))
+        host = Host(SharedModel(self.model, self.turns), self.tokenizer, costs, self.turns, self.slots, "fp32")
+        return Worker(host, AT_ONCE, self.failed.set, self.accounts.append)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
@@ -65,7 +73,10 @@ class ToyTeam:
         self.routes.append(headers.get("flash-ls-route", ""))
         if refusal := self._gate.refusal(http.path, headers):
             return refusal
-        return None if http.command == "GET" else self._gate.read(http.rfile.read(int(headers["content-length"])))
+        if http.command == "GET":
+            return None
+        request = self._gate.read(http.rfile.read(int(headers["content-length"])))
+        return request if isinstance(request, Refusal) or self.worker.wants(request) else BUSY
 
     def answer(self, request: Request, write: Callable[[bytes], object]) -> None:
         deadline = Deadline(request.budget_ms, request.gives_way)
@@ -81,15 +92,7 @@ class ToyTeam:
             if left < 0:
                 deadline.cancel()
 
-        host = Host(
-            SharedModel(self.model, self.turns),
-            self.tokenizer,
-            StepCosts((1,), (1.0,)),
-            self.turns,
-            self.slots,
-            "fp32",
-        )
-        Worker(host, self.failed.set, self.accounts.append).answer(request, deadline, send)
+        self.worker.answer(request, deadline, send)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         team = self
