@@ -238,32 +238,40 @@ def test_the_server_tells_who_it_is(team: ToyTeam) -> None:
 
 
 @pytest.fixture
-def mute() -> Iterator[Site]:
+def mute() -> Iterator[socket.socket]:
     """Somebody who listens and says nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        yield Site(False, "127.0.0.1", server.getsockname()[1], "", TOKEN)
+        server.setblocking(False)
+        yield server
+
+
+def engine_at(server: socket.socket, tokenizer: Tokenizer) -> TeamEngine:
+    return TeamEngine(Site(False, "127.0.0.1", server.getsockname()[1], "", TOKEN), "", tokenizer)
 
 
 def test_silence_is_waited_for_no_longer_than_wanted(
-    mute: Site, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    mute: socket.socket, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "SILENCE_S", 0.05)
     with pytest.raises(EngineAway):
-        TeamEngine(mute, "", tokenizer).generate(PROMPT, PARAMS, Deadline(100))
+        engine_at(mute, tokenizer).generate(PROMPT, PARAMS, Deadline(100))
+    mute.accept()
+    with pytest.raises(BlockingIOError):  # asked once
+        mute.accept()
 
 
-def test_who_waits_in_silence_may_be_cancelled(mute: Site, tokenizer: Tokenizer) -> None:
+def test_who_waits_in_silence_may_be_cancelled(mute: socket.socket, tokenizer: Tokenizer) -> None:
     deadline = Deadline(math.inf)
     threading.Timer(0.1, deadline.cancel).start()
     with pytest.raises(Cancelled):
-        TeamEngine(mute, "", tokenizer).generate(PROMPT, PARAMS, deadline)
+        engine_at(mute, tokenizer).generate(PROMPT, PARAMS, deadline)
 
 
 def test_nobody_there(tokenizer: Tokenizer) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(EngineAway, match=f"127.0.0.1:{port} does not answer"):
-        TeamEngine(Site(False, "127.0.0.1", port, "", TOKEN), "", tokenizer).generate(PROMPT, PARAMS, Deadline())
+        engine = engine_at(server, tokenizer)
+    with pytest.raises(EngineAway, match=r"127\.0\.0\.1:\d+ does not answer"):
+        engine.generate(PROMPT, PARAMS, Deadline())
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

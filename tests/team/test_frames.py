@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flash_ls.engine.decode import Choice, Step
@@ -19,6 +19,7 @@ FRAMES: list[Frame] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1))
 def test_pieces_do_not_matter(sizes: list[int]) -> None:
     data = b"".join(map(framed, FRAMES))

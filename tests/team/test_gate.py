@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flash_ls.config import MOST_TOKENS
@@ -60,6 +60,7 @@ def test_nobody_else_is(gate: Gate, authorization: str) -> None:
     assert status(gate, path="/else", authorization=authorization) == 401
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_is_a_token(authorization: str) -> None:
     gate = Gate(DESCRIBED, digests("\n".join(TOKENS)))
@@ -123,6 +124,7 @@ def test_what_would_harm_the_model_is_not(gate: Gate, change: dict[str, object])
     assert refusal.status == 400
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 200), st.integers(0, 255))
 def test_bytes_are_a_request_or_refused(noise: bytes, place: int, byte: int) -> None:
     gate = Gate(DESCRIBED, digests(TOKENS[0]))
