@@ -65,7 +65,7 @@ class Gate:
         """The request that a body is."""
         try:
             request = REQUEST.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Refusal(HTTPStatus.BAD_REQUEST, f"The request cannot be read ({error}); update flash-ls.")
         fault = self._fault(request)
         return Refusal(HTTPStatus.BAD_REQUEST, fault) if fault else request

@@ -135,6 +135,11 @@ def test_bytes_are_a_request_or_refused(noise: bytes, place: int, byte: int) -> 
         assert found.status == 400 if isinstance(found, Refusal) else found == REQUEST.decode(body)
 
 
+def test_nested_bytes_are_refused(gate: Gate) -> None:
+    found = gate.read(b"\x82\xa4type\xa4Warm\xa1x" + b"\x91" * 100_000 + b"\xc0")
+    assert isinstance(found, Refusal)
+
+
 @pytest.mark.parametrize(
     "other",
     [
