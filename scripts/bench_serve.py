@@ -50,7 +50,7 @@ from tests.team.team_process import TeamProcess
 CONFIG = Config()
 MOST_S = 600.0
 STEP = 4
-STEPS = 150
+STEPS = 60
 LEAST = math.log(CONFIG.min_confidence) - DOUBT
 ROWS = ("requests_per_s", "tokens_per_s", "cached_share", "p50_ms", "p95_ms", "p99_ms")
 COSTS = ("engine_cpu_s", "ray_cpu_s", "user_cpu_s")
@@ -173,7 +173,6 @@ class Bench:
                 yield server
 
     def measure(self, name: str, server: TeamProcess, users: int, routed: bool = True) -> None:
-        print(f"{name} ...", file=sys.stderr)
         asking = Users(server, self.next_work(users), routed)
         running = threading.Thread(target=asking.run, args=(self.args.seconds,))
         running.start()
@@ -184,10 +183,9 @@ class Bench:
         used = [
             (after - then) / max(1, len(asking.answers.ms)) for after, then in zip(costs(server), before, strict=True)
         ]
-        self.figures[name] = figures | {key: round(value, 4) for key, value in zip(COSTS, used, strict=True)}
+        self._note(name, figures | {key: round(value, 4) for key, value in zip(COSTS, used, strict=True)})
 
     def kill(self, name: str, server: TeamProcess) -> None:
-        print(f"{name} ...", file=sys.stderr)
         asking, victim = Users(server, self.next_work(self.args.users), True), min(server.replicas())
         running = threading.Thread(target=asking.run, args=(2 * self.args.seconds,))
         running.start()
@@ -201,12 +199,17 @@ class Bench:
         running.join()
         answers = asking.answers
         after = sorted([killed, *(at for at in answers.at if at > killed)])
-        self.figures[name] = answers.figures(2 * self.args.seconds) | {
+        figures = answers.figures(2 * self.args.seconds) | {
             "gap_ms": round(max(np.diff(after)) * 1e3),
             "longest_ms": round(max(ms for at, ms in zip(answers.at, answers.ms, strict=True) if at > killed)),
             "two_again_s": round(again, 1),
             "errors": answers.errors[:3],
         }
+        self._note(name, figures)
+
+    def _note(self, name: str, figures: dict[str, Any]) -> None:
+        self.figures[name] = figures
+        print(f"{name}: {json.dumps(figures)}", file=sys.stderr)
 
 
 def costs(server: TeamProcess) -> tuple[float, float, float]:

@@ -25,7 +25,7 @@ from flash_ls.team.frames import fingerprint
 from flash_ls.team.site import Site
 
 TOKEN = "a-token-of-the-tests"
-START_S = 180.0
+START_S = 600.0
 
 
 class TeamProcess:

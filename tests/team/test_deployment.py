@@ -24,7 +24,7 @@ from flash_ls.team.frames import MOST_BYTES, PATH
 from tests.shared.test_remote import PARAMS, PROMPT, ask, essence, tokens_of
 from tests.team.team_process import TOKEN, TeamProcess, write_certificate
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 WAIT_S = 120.0
 OPTIONS = ["--replicas", "2", "--at-once", "4", "--queue", "8", "--precision", "fp32", "--threads", "1"]
 
