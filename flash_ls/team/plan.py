@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,15 @@ class Plan:
             raise ConfigError(
                 f"On {self.host} everybody on the way could read code and tokens; give --certificate and --key."
             )
+        _check_port(self.host, self.port, "--host or --port")
+        _check_port("127.0.0.1", self.metrics_port, "--metrics-port")
+
+
+def _check_port(host: str, port: int, options: str) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"{host}:{port} cannot be listened on ({error}); give another with {options}.") from error
 
 
 def _check_certificate(certificate: str, key: str) -> None:

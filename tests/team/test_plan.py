@@ -1,6 +1,8 @@
 """A server that would be unsafe does not start, and says why."""
 
+import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import Mock
@@ -30,10 +32,9 @@ def serve(*arguments: str) -> int:
 
 
 def test_the_plan_is_that_of_the_command_line(run: Mock, toy_folder: Path, model: object) -> None:
-    assert serve("--model", str(toy_folder), "--replicas", "3", "--target", "1.5", "--port", "9") == 0
+    assert serve("--model", str(toy_folder), "--replicas", "3", "--target", "1.5", "--metrics-port", "0") == 0
     (plan,) = run.call_args.args
-    assert (plan.folder, plan.replicas, plan.target, plan.port) == (toy_folder, 3, 1.5, 9)
-    assert plan == Plan(toy_folder, plan.digests, replicas=3, target=1.5, port=9)
+    assert plan == Plan(toy_folder, plan.digests, replicas=3, target=1.5, metrics_port=0)
     assert TOKEN not in repr(plan)
 
 
@@ -66,8 +67,19 @@ def test_without_a_token_there_is_no_server(
     assert "16 characters or more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_this_machine_needs_no_certificate(host: str) -> None:
-    Plan(Path(), (), host=host).check()
+    Plan(Path(), (), host=host, port=0, metrics_port=0).check()
     with pytest.raises(ConfigError):
-        Plan(Path(), (), host="10.0.0.1").check()
+        Plan(Path(), (), host="10.0.0.1", port=0, metrics_port=0).check()
+
+
+def test_a_port_in_use_is_said() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(ConfigError, match="give another with --host or --port"):
+            Plan(Path(), (), port=port, metrics_port=0).check()
+        with pytest.raises(ConfigError, match="give another with --metrics-port"):
+            Plan(Path(), (), port=0, metrics_port=port).check()
+    with pytest.raises(ConfigError, match="cannot be listened on"):
+        Plan(Path(), (), port=70_000, metrics_port=0).check()
