@@ -29,6 +29,7 @@ from flash_ls.shared import loading
 from flash_ls.source_file import snapshot_of_file
 from flash_ls.statistics import PRICE, WATTS, Statistics, total
 from flash_ls.statistics_page import page
+from flash_ls.team.plan import Plan
 
 DEFAULT_MODEL = Config().model
 BAR = "{desc}: {percentage:3.0f}% |{bar:40}| {elapsed}"
@@ -75,7 +76,11 @@ def load(config: Config, progress: Progress) -> Completer:
 
 
 def share(config: Config, progress: Progress) -> Completer:
-    """The same, with the model in a process that all servers share, if there can be one."""
+    """The same, with the model on a team's server if there is one, else in a process that all servers share."""
+    if config.engine_url:
+        from flash_ls.team.loading import load_completer
+
+        return load_completer(config, progress)
     folder = store.ensure(config.model, progress)
     return loading.load_completer(store.home(), folder, config, progress) or load(config, progress)
 
@@ -90,6 +95,21 @@ def run_engine(args: argparse.Namespace) -> NoReturn:
     from flash_ls.shared import main
 
     main.run(store.home(), args.folder, args.settings)
+
+
+def serve_team(args: argparse.Namespace) -> None:
+    """`flash-ls serve`. Raises `FlashLsError`."""
+    try:
+        from flash_ls.team.deployment import run
+    except ImportError as error:
+        raise FlashLsError(f"A team's server needs Ray ({error}); run `pip install 'flash-ls[serve]'`.") from error
+    from flash_ls.team.token import known
+
+    given = {name: getattr(args, name) for name in TEAM_OPTIONS}
+    with ProgressBar() as progress:
+        plan = Plan(store.ensure(args.model, progress), known(args.tokens), **given)
+    plan.check()
+    run(plan)
 
 
 def parse_place(place: str) -> tuple[Path, int, int]:
@@ -251,6 +271,24 @@ MODEL_COMMANDS = {
 }
 
 
+TEAM_OPTIONS = {
+    "host": "the address to listen on",
+    "port": "the port to listen on",
+    "certificate": "its TLS certificate, a PEM file",
+    "key": "the key of the certificate, a PEM file",
+    "replicas": "engines that always run",
+    "most_replicas": "engines that run under load",
+    "target": "requests under way in each engine at which another is started",
+    "at_once": "requests of one engine at the most",
+    "queue": "requests that wait for an engine; further ones are refused",
+    "metrics_port": "where Prometheus finds the metrics",
+    "precision": "how exactly the model computes",
+    "threads": "of one forward pass; 0: half of the logical processors",
+    "cache_mb": "MB of memory for the prompts of one engine",
+}
+"""Of `Plan`."""
+
+
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
@@ -271,11 +309,24 @@ def arguments() -> argparse.ArgumentParser:
     commands.add_parser("settings", help="every setting, as a JSON schema").set_defaults(command=settings)
     _add_status_commands(commands)
     _add_model_commands(commands.add_parser("model", help="manage the model"))
+    _add_team_options(commands.add_parser("serve"))  # no help: only for who has installed the extra
     engine = commands.add_parser("engine")  # no help: not for people
     engine.add_argument("folder", type=Path)
     engine.add_argument("settings", type=json.loads)
     engine.set_defaults(command=run_engine)
     return parser
+
+
+def _add_team_options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=serve_team)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="a name, or an artifact folder (default: %(default)s)")
+    parser.add_argument("--tokens", type=Path, metavar="FILE", help="a token in each line (default: the environment's)")
+    for name, help_text in TEAM_OPTIONS.items():
+        default = Plan.__dataclass_fields__[name].default
+        told = f"{help_text} (default: {default})"
+        flag = f"--{name.replace('_', '-')}"
+        kind = str if default is None else type(default)
+        parser.add_argument(flag, dest=name, type=kind, default=default, metavar=name[0].upper(), help=told)
 
 
 def _add_status_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

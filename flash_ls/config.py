@@ -56,6 +56,12 @@ class Config:
 
     enabled: bool = _setting(True, "Suggest anything at all; `false` frees the memory of the model.")
     model: str = _setting("flash", "A name from `flash-ls model list`, or the path of an artifact folder.")
+    engine_url: str = _setting(
+        "", "Where a team's server runs the model, as `https://host:8443`; empty: this machine does."
+    )
+    engine_unencrypted: bool = _setting(
+        False, "Let `engine_url` be `http` on other machines too: who is on the way can read your code."
+    )
     precision: str = _setting("auto", "How exactly the model computes.", choices=PRECISIONS)
     cache_mb: int = _setting(
         64, "MB of memory for the prompts of recent requests; one of 1,300 tokens takes 32.", (1, 100_000)

@@ -12,6 +12,9 @@ FlashLsError
 │   ├── CacheFolderError                 the cache folder cannot be written
 │   ├── ModelFailed                      a pass failed, and another may as well
 │   └── EngineLost                       the process that had the model is gone; the next request starts another
+│       ├── EngineAway                   the team's server does not answer
+│       ├── EngineBusy                   it has too much to do
+│       └── EngineRefused                it does not want this request
 └── Cancelled                            nobody waits for the answer any more
 """
 
@@ -65,6 +68,27 @@ class ModelFailed(ModelError):
 
 class EngineLost(ModelError):
     """The process that had the model is gone; the next request starts another."""
+
+    reason = "restarting"
+    """What the status tells: a `journal.Reason`."""
+
+
+class EngineAway(EngineLost):
+    """The team's server does not answer."""
+
+    reason = "away"
+
+
+class EngineBusy(EngineLost):
+    """The team's server has too much to do."""
+
+    reason = "busy"
+
+
+class EngineRefused(EngineLost):
+    """The team's server does not want this request; the message says why."""
+
+    reason = "refused"
 
 
 class Cancelled(FlashLsError):

@@ -23,6 +23,9 @@ class Reason(StrEnum):
     DISABLED = "disabled"
     LOADING = "loading"
     RESTARTING = "restarting"
+    AWAY = "away"
+    BUSY = "busy"
+    REFUSED = "refused"
     EMPTY = "empty"
     DONE = "done"
     INSIDE_A_WORD = "inside a word"
@@ -44,8 +47,11 @@ _SENTENCES = {
     Reason.STRING: "The cursor is in a string; set flashLs.complete_strings to true to have suggestions there.",
     Reason.SECRET_FILE: "This looks like a file of keys or passwords, and those get no suggestions.",
     Reason.DISABLED: "flash-ls is off; set flashLs.enabled to true in your editor's settings.",
-    Reason.LOADING: "The model is not loaded yet: seconds, the first time minutes; if it takes longer, run `flash-ls doctor`.",
+    Reason.LOADING: "The model is not loaded yet: seconds, at first minutes; if it takes longer: `flash-ls doctor`.",
     Reason.RESTARTING: "The model's process has ended; the next request starts another.",
+    Reason.AWAY: "The team's server does not answer; look at flashLs.engine_url and the network, or ask who runs it.",
+    Reason.BUSY: "The team's server is busy; the next suggestion comes in a moment.",
+    Reason.REFUSED: "The team's server refuses your requests; the log of flash-ls says why.",
     Reason.EMPTY: "The model has nothing to add here.",
     Reason.DONE: "The line is complete as it is.",
     Reason.INSIDE_A_WORD: "The cursor is inside a word; move it to the end of the word, or ask for a suggestion.",

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 """Where a client without inline completion asks for its menu, besides the start of a word."""
 
-LOADED = ("enabled", "model", "precision", "threads", "cache_mb")
+LOADED = ("enabled", "model", "precision", "threads", "cache_mb", "engine_url", "engine_unencrypted")
 """Settings that take a new completer."""
 INDEXED = ("enabled", "exclude", "context_tokens")
 """Settings that take a new index."""
@@ -260,7 +260,7 @@ class FlashServer(LanguageServer):
                 raise
             except EngineLost as error:
                 logger.warning(str(error))
-                answer = Answer([], "restarting")
+                answer = Answer([], error.reason)
             except FlashLsError as error:
                 self.tell(types.MessageType.Error, str(error))
             finally:

@@ -116,7 +116,8 @@ def test_a_model_is_not_loaded_from_a_folder_that_is_not_trusted() -> None:
     """A setting of the workspace could name a model of its own."""
     package = json.loads((ROOT / EXTENSION).read_text(encoding="utf-8"))
     assert contributed(ROOT)["flashLs.model"]["scope"] == "machine-overridable"
-    assert "flashLs.model" in package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"]
+    restricted = package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"]
+    assert {"flashLs.model", "flashLs.engine_url", "flashLs.engine_unencrypted"} <= set(restricted)
 
 
 def plugin_options() -> set[str]:

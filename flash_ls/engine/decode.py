@@ -7,7 +7,7 @@ chosen itself and one token more (arXiv 2211.17192). Token ids in, text out: not
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -33,6 +33,19 @@ class Step(NamedTuple):
     log_probability: float
 
 
+class Choice(NamedTuple):
+    """What a model says next, and what it would have said else."""
+
+    token: int
+    log_probability: float
+    runner_up: Step
+
+    @property
+    def lead(self) -> float:
+        """How far, in nats, the second best is behind."""
+        return self.log_probability - self.runner_up.log_probability
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """When to stop, and what the text must agree with."""
@@ -47,6 +60,8 @@ class GenerationParams:
     """How the answer has to begin, healed text included: to ask for another answer than the greedy one."""
     least_likelihood: float = -math.inf
     """In nats: an answer whose tokens together are less likely ends where it becomes so."""
+    chosen: Callable[[Choice], object] = lambda choice: None
+    """Told of every choice before it is taken."""
 
 
 @dataclass(slots=True)
@@ -126,6 +141,12 @@ class _Output:
         """The tokens that agree with the text to be healed; None when any may come."""
         return self.tokenizer.agreeing(self.pending) if self.pending else None
 
+    def take(self, choice: Choice) -> None:
+        """What the model has chosen after the tokens so far."""
+        self.params.chosen(choice)
+        self.runners_up.append(choice.runner_up)
+        self.commit(choice.token, choice.log_probability)
+
     def commit(self, token: int, log_probability: float) -> None:
         """Take `token`, or finish."""
         if token in self.params.stop_ids:
@@ -150,18 +171,7 @@ class _Output:
         return Generation(self.tokens, text, self.ends, self.log_probabilities, self.runners_up, self.finish, stats)
 
 
-class _Choice(NamedTuple):
-    token: int
-    log_probability: float
-    runner_up: Step
-
-    @property
-    def lead(self) -> float:
-        """How far, in nats, the second best is behind."""
-        return self.log_probability - self.runner_up.log_probability
-
-
-def _choose(logits: Logits, row: int) -> _Choice:
+def _choose(logits: Logits, row: int) -> Choice:
     """The most likely word after one of the tokens."""
     values = logits.values[row]
     best = int(values.argmax())
@@ -170,7 +180,7 @@ def _choose(logits: Logits, row: int) -> _Choice:
     behind[best] = -np.inf
     second = int(behind.argmax())
     runner_up = Step(int(logits.words[second]), log_probability + float(behind[second]))
-    return _Choice(int(logits.words[best]), log_probability, runner_up)
+    return Choice(int(logits.words[best]), log_probability, runner_up)
 
 
 @dataclass(slots=True)
@@ -199,8 +209,7 @@ class _Run:
                 choice = _choose(logits, place)
                 self.stats.precise_steps += 1
             self.deadline.spent.decoded_tokens += 1
-            self.output.runners_up.append(choice.runner_up)
-            self.output.commit(choice.token, choice.log_probability)
+            self.output.take(choice)
             accepted += choice.token == draft
             if self.output.finish is not None or choice.token != draft:
                 break
@@ -252,6 +261,27 @@ def generate(
             prefilled = time.perf_counter()
     stats.prefill_ms = (prefilled - start) * 1e3
     stats.decode_ms = (time.perf_counter() - prefilled) * 1e3
+    return output.generation(stats)
+
+
+def replay(
+    tokenizer: Tokenizer,
+    params: GenerationParams,
+    choices: Iterator[Choice],
+    stats: GenerationStats,
+    deadline: Deadline,
+) -> Generation:
+    """The generation of a model elsewhere, of which each choice is told: no more are asked for than are wanted.
+
+    That there are no more means that its time was spent.
+    """
+    output = _Output(tokenizer, params)
+    while output.finish is None:
+        choice = None if deadline.expired else next(choices, None)
+        if choice is None:
+            output.finish = "deadline"
+        else:
+            output.take(choice)
     return output.generation(stats)
 
 

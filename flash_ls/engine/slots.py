@@ -15,8 +15,9 @@ MOST_SLOTS = 8
 class Slots:
     """Caches of prompts, the least recently used one given up first."""
 
-    def __init__(self, new_cache: Callable[[], KVCache], cap_mb: int) -> None:
+    def __init__(self, new_cache: Callable[[], KVCache], cap_mb: int, most: int = MOST_SLOTS) -> None:
         self._new_cache = new_cache
+        self._most = most
         self.cap_mb = cap_mb
         """May be changed at any time; what is beyond it goes when the next slot is taken."""
         self._lock = Lock()
@@ -66,4 +67,4 @@ class Slots:
 
     def _fits(self, slot: KVCache, rows: int) -> bool:
         taken = max(slot.bytes, rows * slot.row_bytes) + self.bytes
-        return len(self) < MOST_SLOTS and taken <= self.cap_mb << 20
+        return len(self) < self._most and taken <= self.cap_mb << 20

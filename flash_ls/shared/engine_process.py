@@ -23,14 +23,12 @@ from flash_ls.engine.turns import Turns
 from flash_ls.errors import OWN_FAULT, Cancelled, FlashLsError, ModelFailed
 from flash_ls.shared import messages
 from flash_ls.shared.channel import Channel, is_ours
+from flash_ls.shared.watchdog import Watchdog
 
 LONELY_S = 30.0
 """So long the process stays without any server: windows are reloaded."""
 UNUSED_S = 1800.0
 """So long it stays without any request."""
-LONGEST_PASS_S = 5.0
-SLOWEST = 50
-"""Times what the longest pass takes here on a quiet machine, but at least `LONGEST_PASS_S`: it will never end."""
 SILENT_S = 10.0
 """So long a server may take for a verdict."""
 MOST_CONNECTIONS = 64
@@ -54,11 +52,7 @@ class EngineProcess:
 
         `pass_s`: what the longest pass takes.
         """
-        self._pass_s = pass_s
-        self._pass: int | None = None
-        """The one that ran at the last look."""
-        self._looks = 0
-        """How often it has been seen."""
+        self._watchdog = Watchdog(turns, pass_s)
         self._new_engine = new_engine
         self._slots, self._share_mb = slots, slots.cap_mb
         self._turns = turns
@@ -99,15 +93,9 @@ class EngineProcess:
     def _is_over(self) -> bool:
         with self._lock:
             patience_s = UNUSED_S if self._connections else LONELY_S
-        return self._is_stuck() or time.monotonic() - self._used > patience_s
-
-    def _is_stuck(self) -> bool:
-        """Whether the same pass runs at too many looks; there are none while the process is stopped."""
-        looked_at, self._pass = self._pass, self._turns.running
-        self._looks = self._looks + 1 if self._pass is not None and self._pass == looked_at else 0
-        if stuck := self._looks * LOOK_S > max(LONGEST_PASS_S, SLOWEST * self._pass_s):
+        if stuck := self._watchdog.is_stuck(LOOK_S):
             log.error("A pass of the model does not end, so the process does.")
-        return stuck
+        return stuck or time.monotonic() - self._used > patience_s
 
     def _accept_all(self, listener: Listener) -> None:
         while True:

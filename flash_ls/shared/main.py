@@ -15,20 +15,13 @@ from flash_ls import log, process
 from flash_ls.config import Config, plain
 from flash_ls.crash import CrashReports
 from flash_ls.engine import manifest
-from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.drafter import LookupDrafter
-from flash_ls.engine.engine import LocalEngine
-from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
-from flash_ls.engine.shared_model import SharedModel
-from flash_ls.engine.slots import Slots
-from flash_ls.engine.tokenizer import Tokenizer
-from flash_ls.engine.turns import Turns
+from flash_ls.engine.manifest import ModelManifest
 from flash_ls.errors import FlashLsError
 from flash_ls.presence import Presence, folder_in
 from flash_ls.shared.channel import is_known, listen, withdraw
 from flash_ls.shared.engine_process import EngineProcess
+from flash_ls.shared.host import load
 from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
-from flash_ls.tuning import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -71,18 +64,8 @@ def _run(home: Path, folder: Path, config: Config) -> None:
 
 
 def _serve(home: Path, folder: Path, described: ModelManifest, config: Config, place: Meeting) -> None:
-    model, costs = load_model(folder, described, config)
-    turns = Turns()
-    shared, tokenizer = SharedModel(model, turns), Tokenizer(folder / TOKENIZER_FILE)
-    slots = Slots(shared.new_cache, config.cache_mb)
-    process.release_memory()
-
-    def new_engine() -> LocalEngine:
-        drafter = LookupDrafter(costs.best, company=lambda: turns.at_work)
-        return LocalEngine(shared, tokenizer, drafter, slots=slots)
-
-    pass_s = costs.best.at(PREFILL_CHUNK) / 1000
-    engine_process = EngineProcess(new_engine, turns, slots, model.precision, pass_s)
+    host = load(folder, described, config)
+    engine_process = EngineProcess(host.engine, host.turns, host.slots, host.precision, host.pass_s)
     presence = Presence(folder_in(home))
 
     def say(report: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ from flash_ls.engine.engine import Engine, LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError, ModelFailed
-from flash_ls.shared import engine_process, messages
+from flash_ls.shared import engine_process, messages, watchdog
 from flash_ls.shared.channel import Channel, connect
 from flash_ls.shared.remote import RemoteEngine
 from tests.engine.toy_drafters import WatchedModel
@@ -207,7 +207,7 @@ def test_a_process_whose_model_fails_ends(shared: SharedToy, model: OnnxModel, e
 def test_a_process_whose_pass_never_ends_does(
     shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", 2 * engine_process.LOOK_S)
+    monkeypatch.setattr(watchdog, "LONGEST_PASS_S", 2 * engine_process.LOOK_S)
     hold = threading.Event()
     shared.model = WatchedModel(model, before=lambda number: hold.wait(WAIT_S))
     channel, _ = shared.connect()
@@ -219,7 +219,7 @@ def test_a_process_whose_pass_never_ends_does(
 def test_passes_that_end_are_not_taken_for_one_that_does_not(
     shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", engine_process.LOOK_S)
+    monkeypatch.setattr(watchdog, "LONGEST_PASS_S", engine_process.LOOK_S)
     shared.model = WatchedModel(model, before=lambda number: time.sleep(0.7 * engine_process.LOOK_S))
     assert ask(shared.engine(), PROMPT[:8], replace(PARAMS, max_tokens=5)).tokens
     assert not shared.ended.is_set()
