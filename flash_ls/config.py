@@ -9,6 +9,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from flash_ls.errors import ConfigError
 
@@ -18,6 +19,11 @@ PRECISIONS = {
     "int8": "Most exact.",
     "mixed": "Fewest milliseconds a word, 200 MB more.",
     "int4": "Least memory.",
+}
+PRO_PROMPTS = {
+    "spm": "Special words of Qwen2.5-Coder, what follows first.",
+    "psm": "The same words, what precedes first.",
+    "suffix": "The API's own parameter, which llama.cpp and vLLM do not have.",
 }
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
@@ -71,6 +77,18 @@ class Config:
     min_confidence: float = _setting(
         0.3, "What is shown unasked has to be right with this probability; 0 shows all.", (0, 1)
     )
+    pro: str = _setting("", "A larger model on this machine, which is asked where `model` is unsure; a name as there.")
+    pro_url: str = _setting(
+        "",
+        "Instead of that, a server of the OpenAI completions API, like `http://localhost:8080/v1`; the code around the"
+        " cursor goes there. Its key: `FLASH_LS_PRO_KEY` in the environment, or a keyring.",
+    )
+    pro_model: str = _setting("", "What that server calls the model.")
+    pro_prompt: str = _setting("spm", "How that server is told what surrounds the cursor.", choices=PRO_PROMPTS)
+    pro_per_hour: int = _setting(60, "How often the larger model may be asked in an hour, by each window.", (0, 100_000))
+    pro_budget_ms: int = _setting(
+        10_000, "After so many milliseconds without an answer of the larger model the first one stays.", (1, 600_000)
+    )
     complete_comments: bool = _setting(True, "Suggest inside comments.")
     complete_strings: bool = _setting(True, "Suggest inside strings.")
     max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 1_000_000_000))
@@ -100,6 +118,8 @@ def parse(settings: Mapping[str, object], base: Config | None = None) -> tuple[C
     if told + config.max_block_tokens > MOST_TOKENS:
         parts = "prefix_tokens, suffix_tokens, context_tokens and max_block_tokens"
         raise ConfigError(f"Settings {parts} may be {MOST_TOKENS} together; lower one in your editor's settings.")
+    if fault := _fault_of_pro(config):
+        raise ConfigError(f"{fault}; correct it in your editor's settings.")
     return config, [key for key in settings if key not in SETTINGS]
 
 
@@ -111,6 +131,22 @@ def section_of(settings: object) -> Mapping[str, object]:
     if not isinstance(ours, dict):
         raise ConfigError(f"Settings must be an object, not {ours!r}; correct {SECTION} in your editor's settings.")
     return ours
+
+
+def _fault_of_pro(config: Config) -> str | None:
+    """What is wrong with where the larger model is. The address itself is not told: there may be a key in it."""
+    if config.pro and config.pro_url:
+        return "Settings pro and pro_url exclude each other"
+    try:
+        url = urlsplit(config.pro_url)
+        known = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        url, known = urlsplit(""), False
+    if config.pro_url and not known:
+        return "Setting pro_url must be an address like http://localhost:8080/v1"
+    if url.username or url.password or url.query or url.fragment:
+        return "Setting pro_url must be an address alone, with no key in it (that is FLASH_LS_PRO_KEY in the environment)"
+    return None
 
 
 def _described(setting: "dataclasses.Field[Any]") -> dict[str, Any]:
