@@ -100,8 +100,11 @@ class Bookkeeping:
         return self._add(_entry(uri, "", 0, reason))
 
     def shown(self, snapshot: Snapshot, completion: Completion, milliseconds: float) -> None:
-        """A completion that nobody asked for goes out to the user, for the document as it is."""
-        if self._outcomes is not None:
+        """A completion that nobody asked for goes out to the user, for the document as it is.
+
+        Nothing can be learnt of one whose chances are unknown.
+        """
+        if self._outcomes is not None and completion.evidence is not None:
             language = language_of(snapshot.path, snapshot.language_id)
             start, end, text, odds = completion.start, completion.end, completion.text, completion.probability
             shown = Shown(start, end, text, time.time(), language, milliseconds, odds)

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -23,6 +24,7 @@ from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.document import Snapshot
 from flash_ls.errors import DocumentError, FlashLsError
+from flash_ls.pro import place
 from flash_ls.project import Project
 from flash_ls.server import serve
 from flash_ls.shared import loading
@@ -74,17 +76,23 @@ def load(config: Config, progress: Progress) -> Completer:
     return load_completer(store.ensure(config.model, progress), config)
 
 
-def share(config: Config, progress: Progress) -> Completer:
+def share(config: Config, progress: Progress, background: bool = False) -> Completer:
     """The same, with the model in a process that all servers share, if there can be one."""
     folder = store.ensure(config.model, progress)
-    return loading.load_completer(store.home(), folder, config, progress) or load(config, progress)
+    return loading.load_completer(store.home(), folder, config, progress, background) or load(config, progress)
+
+
+def run_server(args: argparse.Namespace) -> NoReturn:
+    """`flash-ls` without a command."""
+    first, pro = (load, load) if args.in_process else (share, partial(share, background=True))
+    serve(first, store.home(), place.loader(pro))
 
 
 def run_engine(args: argparse.Namespace) -> NoReturn:
     """`flash-ls engine`, which servers run."""
     from flash_ls.shared import main
 
-    main.run(store.home(), args.folder, args.settings)
+    main.run(store.home(), args.folder, args.settings, args.background)
 
 
 def parse_place(place: str) -> tuple[Path, int, int]:
@@ -251,7 +259,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--in-process", action="store_true", help="have a model of its own for this server")
-    parser.set_defaults(command=lambda args: serve(load if args.in_process else share, store.home()))
+    parser.set_defaults(command=run_server)
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
@@ -268,6 +276,7 @@ def arguments() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine")  # no help: not for people
     engine.add_argument("folder", type=Path)
     engine.add_argument("settings", type=json.loads)
+    engine.add_argument("--background", action="store_true", help="let everything else go first")
     engine.set_defaults(command=run_engine)
     return parser
 

@@ -85,7 +85,7 @@ class Config:
     )
     pro_model: str = _setting("", "What that server calls the model.")
     pro_prompt: str = _setting("spm", "How that server is told what surrounds the cursor.", choices=PRO_PROMPTS)
-    pro_per_hour: int = _setting(60, "How often the larger model may be asked in an hour, by each window.", (0, 100_000))
+    pro_per_hour: int = _setting(60, "How often an hour each window may ask the larger model.", (0, 100_000))
     pro_budget_ms: int = _setting(
         10_000, "After so many milliseconds without an answer of the larger model the first one stays.", (1, 600_000)
     )
@@ -137,6 +137,8 @@ def _fault_of_pro(config: Config) -> str | None:
     """What is wrong with where the larger model is. The address itself is not told: there may be a key in it."""
     if config.pro and config.pro_url:
         return "Settings pro and pro_url exclude each other"
+    if config.pro == config.model:
+        return "Setting pro must be another model than the setting model"
     try:
         url = urlsplit(config.pro_url)
         known = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
@@ -145,7 +147,7 @@ def _fault_of_pro(config: Config) -> str | None:
     if config.pro_url and not known:
         return "Setting pro_url must be an address like http://localhost:8080/v1"
     if url.username or url.password or url.query or url.fragment:
-        return "Setting pro_url must be an address alone, with no key in it (that is FLASH_LS_PRO_KEY in the environment)"
+        return "Setting pro_url must have no key in it, which FLASH_LS_PRO_KEY in the environment is for"
     return None
 
 

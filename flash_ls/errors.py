@@ -11,6 +11,7 @@ FlashLsError
 │   ├── CacheFolderError                 the cache folder cannot be written
 │   ├── ModelFailed                      a pass failed, and another may as well
 │   └── EngineLost                       the process that had the model is gone; the next request starts another
+├── ProFailed            (RuntimeError)  the larger model did not answer; the first one's answer stays
 └── Cancelled                            nobody waits for the answer any more
 """
 
@@ -57,6 +58,10 @@ class ModelFailed(ModelError):
 
 class EngineLost(ModelError):
     """The process that had the model is gone; the next request starts another."""
+
+
+class ProFailed(FlashLsError, RuntimeError):
+    """The larger model did not answer; the first one's answer stays."""
 
 
 class Cancelled(FlashLsError):

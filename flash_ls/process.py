@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, NoReturn
 
+NICENESS = 15
 GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 
@@ -30,6 +31,12 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def give_way() -> None:
+    """Let the other processes of the machine go first, where the system knows how."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 def end(exit_code: int, join: Callable[[], None]) -> NoReturn:

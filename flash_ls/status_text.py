@@ -18,7 +18,8 @@ def text(reports: Iterable[Mapping[str, Any]]) -> str:
 
 def _server(report: Mapping[str, Any]) -> str:
     entries = [entry for entry in _list(report.get("entries")) if isinstance(entry, dict)]
-    lines = [_head(report), *_said(report), *_counts(report), *map(_entry, entries[-MOST_ENTRIES:]), *_why(entries)]
+    facts = [_head(report), *_said(report), *_pro(report), *_counts(report)]
+    lines = [*facts, *map(_entry, entries[-MOST_ENTRIES:]), *_why(entries)]
     return "\n".join(map(_printable, lines))
 
 
@@ -33,6 +34,11 @@ def _said(report: Mapping[str, Any]) -> list[str]:
     """The state, with its sentence if that is not about a request, which `_why` tells."""
     state, message = report.get("state", "?"), report.get("message")
     return [f"  {state}: {message}" if message and state not in ("ready", "thinking") else f"  {state}"]
+
+
+def _pro(report: Mapping[str, Any]) -> list[str]:
+    pro = report.get("pro")
+    return [f"  {pro}"] if isinstance(pro, str) and pro else []
 
 
 def _counts(report: Mapping[str, Any]) -> list[str]:

@@ -25,9 +25,11 @@ from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
 from flash_ls.tuning import load_model
 
 
-def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
+def run(home: Path, folder: Path, settings: Mapping[str, object], background: bool = False) -> NoReturn:
     """Be the engine process of a model and these settings, unless another is."""
     process.log_to_stderr()
+    if background:
+        process.give_way()
     stdout = process.reserve_stdout()
     config = replace(Config(), **settings)  # type: ignore[arg-type]
     try:
