@@ -24,7 +24,6 @@ from flash_ls.context import Context
 from flash_ls.deadline import Deadline, Progress
 from flash_ls.document import Snapshot
 from flash_ls.errors import DocumentError, FlashLsError
-from flash_ls.pro import place
 from flash_ls.project import Project
 from flash_ls.server import serve
 from flash_ls.shared import loading
@@ -85,7 +84,7 @@ def share(config: Config, progress: Progress, background: bool = False) -> Compl
 def run_server(args: argparse.Namespace) -> NoReturn:
     """`flash-ls` without a command."""
     first, pro = (load, load) if args.in_process else (share, partial(share, background=True))
-    serve(first, store.home(), place.loader(pro))
+    serve(first, store.home(), pro)
 
 
 def run_engine(args: argparse.Namespace) -> NoReturn:

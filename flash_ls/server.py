@@ -491,14 +491,14 @@ def create_server(load: Loader[Completer], home: Path, load_pro: Loader[Answers]
     return server
 
 
-def serve(load: Loader[Completer], home: Path, load_pro: Loader[Answers]) -> NoReturn:
+def serve(load: Loader[Completer], home: Path, load_pro: Loader[Completer] | None = None) -> NoReturn:
     """Serve on stdin and stdout until the client leaves, then end the process: with 0 after `shutdown`, else with 1.
 
-    `home`: the folder for what is kept of it; `load_pro` brings the larger model.
+    `home`: the folder for what is kept of it; `load_pro` brings a larger model of this machine, `load` without it.
     """
     process.log_to_stderr()
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, and the user's code with them
-    server = create_server(load, home, load_pro)
+    server = create_server(load, home, pro_place.loader(load_pro or load))
     server.start_io(stdout=process.reserve_stdout())
     server.finish()
 

@@ -116,8 +116,10 @@ class Suggester:
         """
         self._grown, self._bettered = grown, bettered
         self.pro = pro or Pro()
+        self._here: Snapshot | None = None
+        """What was asked about last, until the user moves on."""
         self._answered: tuple[Snapshot, int, Completion] | None = None
-        """The last answer, with what was asked, until its user moves on or the larger model is asked."""
+        """What was answered there, with what was asked, until the larger model is."""
         self.completer: Completer | None = None
         self.budget_ms: float = 0
         self._requests = requests
@@ -138,10 +140,11 @@ class Suggester:
         key = normalise(snapshot.uri)
         self._supersede(key)
         self.moved(snapshot)
+        self._here = snapshot
         superseded = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
             answer = await self._answer(self.completer, snapshot, asked, superseded)
-            if answer.completions and not superseded.done():
+            if answer.completions and self._here is snapshot:
                 self._answered = snapshot, asked, answer.completions[0]
                 self._consult()
             return answer
@@ -165,8 +168,8 @@ class Suggester:
         """The user is at a place, or has changed something: the larger model is not to speak of another place."""
         if now is None or not self.pro.is_about(now):
             self.pro.drop()
-        if now is None or self._answered is None or self._answered[0] != now:
-            self._answered = None
+        if now is None or self._here != now:
+            self._here = self._answered = None
 
     def forget(self) -> None:
         """Drop what is known: it was made by another model, or with other settings."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flash_ls.completer import Completer
-from flash_ls.config import Config
-from flash_ls.deadline import Progress
-from flash_ls.loading import Loader
 from flash_ls.pro.api import CompletionsServer
 from flash_ls.pro.key import key_for
-from flash_ls.pro.pro import Answers
 from flash_ls.pro.server_model import ServerModel
+
+if TYPE_CHECKING:
+    from flash_ls.completer import Completer
+    from flash_ls.config import Config
+    from flash_ls.deadline import Progress
+    from flash_ls.loading import Loader
+    from flash_ls.pro.pro import Answers
 
 
 def name_of(config: Config) -> str:
