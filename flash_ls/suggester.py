@@ -258,10 +258,12 @@ class Suggester:
         if self._answered is None or self._work:
             return
         snapshot, asked, first = self._answered
-        unsure = first.evidence is not None and first.reason != "done" and not first.pro
+        silent = first.evidence is None and not first.text
         body = first.evidence is not None and bool(first.evidence.block)
         self._answered = None
-        if unsure and not self.pro.is_about(snapshot) and routing.asks(first.probability, body, bool(asked)):
+        if silent or first.reason == "done" or first.pro or self.pro.is_about(snapshot):
+            return
+        if routing.asks(first.probability, body, bool(asked)):
             pause_s = 0.0 if asked else routing.PAUSE_S
             self.pro.ask(snapshot, pause_s, partial(self._take, snapshot, first, bool(asked)))
 

@@ -1,4 +1,4 @@
-"""A server of the OpenAI completions API on this machine, which says what a test wants it to and notes what it is asked."""
+"""A server of the OpenAI completions API on this machine: it says what a test wants it to, and notes what it is asked."""
 
 from __future__ import annotations
 
@@ -64,8 +64,6 @@ def _handler(fake: CompletionsFake) -> type[BaseHTTPRequestHandler]:
             fake.asked.append(Asked(self.path, dict(self.headers), self.rfile.read(length)))
             with suppress(OSError):
                 self._answer()
-
-        do_GET = do_POST
 
         def _answer(self) -> None:
             time.sleep(fake.hold_s)

@@ -40,7 +40,11 @@ def fake() -> Iterator[CompletionsFake]:
 
 
 def ask(
-    fake: CompletionsFake, key: str = "", budget_ms: float = 10_000, enough: str = "\0", deadline: Deadline | None = None
+    fake: CompletionsFake,
+    key: str = "",
+    budget_ms: float = 10_000,
+    enough: str = "\0",
+    deadline: Deadline | None = None,
 ) -> Said:
     server = CompletionsServer(fake.url, "big", key)
     return server.complete({"prompt": "x"}, lambda text: enough in text, deadline or Deadline(budget_ms))

@@ -63,7 +63,9 @@ def test_the_api_has_a_parameter_for_what_follows(fake: CompletionsFake) -> None
     assert found.text == "tal"
 
 
-@pytest.mark.parametrize(("typed", "said", "shown"), [("to", "other", ""), ("    ", "    go()", "go()"), ("", "    go()", "    go()")])
+@pytest.mark.parametrize(
+    ("typed", "said", "shown"), [("to", "other", ""), ("    ", "    go()", "go()"), ("", "    go()", "    go()")]
+)
 def test_the_answer_spells_the_word_at_the_cursor_again(
     fake: CompletionsFake, typed: str, said: str, shown: str
 ) -> None:
