@@ -21,8 +21,8 @@ PRECISIONS = {
     "int4": "Least memory.",
 }
 PRO_PROMPTS = {
-    "spm": "Special words of Qwen2.5-Coder, what follows first.",
-    "psm": "The same words, what precedes first.",
+    "psm": "Special words of Qwen2.5-Coder, what precedes first, as its base models were taught.",
+    "spm": "The same words, what follows first, which its instruct models do better.",
     "suffix": "The API's own parameter, which llama.cpp and vLLM do not have.",
 }
 MOST_TOKENS = 4000
@@ -84,7 +84,7 @@ class Config:
         " cursor goes there. Its key: `FLASH_LS_PRO_KEY` in the environment, or a keyring.",
     )
     pro_model: str = _setting("", "What that server calls the model.")
-    pro_prompt: str = _setting("spm", "How that server is told what surrounds the cursor.", choices=PRO_PROMPTS)
+    pro_prompt: str = _setting("psm", "How that server is told what surrounds the cursor.", choices=PRO_PROMPTS)
     pro_per_hour: int = _setting(60, "How often an hour each window may ask the larger model.", (0, 100_000))
     pro_budget_ms: int = _setting(
         10_000, "After so many milliseconds without an answer of the larger model the first one stays.", (1, 600_000)

@@ -259,11 +259,10 @@ class Suggester:
             return
         snapshot, asked, first = self._answered
         silent = first.evidence is None and not first.text
-        body = first.evidence is not None and bool(first.evidence.block)
         self._answered = None
         if silent or first.reason == "done" or first.pro or self.pro.is_about(snapshot):
             return
-        if routing.asks(first.probability, body, bool(asked)):
+        if routing.asks(first.probability, bool(asked)):
             pause_s = 0.0 if asked else routing.PAUSE_S
             self.pro.ask(snapshot, pause_s, partial(self._take, snapshot, first, bool(asked)))
 

@@ -1,20 +1,22 @@
 """When the larger model is worth asking, and when its answer is the better one. Pure.
 
-The thresholds are fitted by `scripts/bench_routing.py --fit` (models/LOG.md).
+One threshold for lines and bodies: what kind of text is wanted is among the evidence of the probability
+(`flash_ls.confidence`), so that a body is asked about nearly always, as it is seldom right.
 """
 
-ASK_BELOW = 0.55
-"""A line of the first model that is right with at least this probability is left as it is."""
+ASK_BELOW = 0.06
+"""The first model's answer is left as it is if it is right with at least this probability.
+
+One of five requests is below in the code it was fitted to (`scripts/bench_routing.py --fit … --share 0.2`), more in
+harder code.
+"""
 PAUSE_S = 0.3
 """For so long nothing was typed before it is asked by itself: most answers are typed over sooner."""
 
 
-def asks(probability: float, is_body: bool, invoked: bool) -> bool:
-    """Whether to ask the larger model, given how likely the first one's answer is right.
-
-    `is_body`: many lines are wanted, of which the first model seldom gets all right. `invoked`: the user asks.
-    """
-    return invoked or is_body or probability < ASK_BELOW
+def asks(probability: float, invoked: bool) -> bool:
+    """Whether to ask the larger model, given how likely the first one's answer is right; `invoked`: the user asks."""
+    return invoked or probability < ASK_BELOW
 
 
 def is_better(probability: float, other: float | None) -> bool:
