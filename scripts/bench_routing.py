@@ -3,10 +3,11 @@
 
     scripts/bench_routing.py FIRST.jsonl LARGER.jsonl [--fit OTHER.jsonl …] [--share 0.3]
 
-FIRST and LARGER are predictions that `scripts/eval.py --predictions` wrote for the same cases; only cases in both count.
---fit are such files of the first model for other code, one for each code base: the threshold of `flash_ls.pro.routing`
-is the highest at which no more than the --share of the requests of the others would be asked, and is checked on the one
-left out. Latency is that of the last answer: where the larger model is asked, both. The last line of the output is JSON.
+FIRST and LARGER are predictions that `scripts/eval.py --predictions` wrote for the same cases; cases in one alone do
+not count. --fit are such files of the first model for other code, one for each code base: the threshold of
+`flash_ls.pro.routing` is the highest at which no more than the --share of the requests of the others would be asked,
+and is checked on the one left out. Latency is that of the last answer: where the larger model is asked, both. The last
+line of the output is JSON.
 """
 
 import argparse

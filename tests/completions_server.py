@@ -1,4 +1,4 @@
-"""A server of the OpenAI completions API on this machine: it says what a test wants it to, and notes what it is asked."""
+"""A server of the OpenAI completions API on this machine: it says what a test wants, and notes what it is asked."""
 
 from __future__ import annotations
 
