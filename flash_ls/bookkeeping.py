@@ -107,8 +107,11 @@ class Bookkeeping:
         return self._add(_entry(uri, "", 0, reason))
 
     def shown(self, snapshot: Snapshot, completion: Completion, milliseconds: float) -> None:
-        """A completion that nobody asked for goes out to the user, for the document as it is."""
-        if self._outcomes is not None:
+        """A completion that nobody asked for goes out to the user, for the document as it is.
+
+        Nothing can be learnt of one by a larger model that does not tell its chances.
+        """
+        if self._outcomes is not None and not (completion.pro and completion.evidence is None):
             language = language_of(snapshot.path, snapshot.language_id)
             start, end, text, odds = completion.start, completion.end, completion.text, completion.probability
             shown = Shown(start, end, text, time.time(), language, milliseconds, odds)

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -75,26 +76,27 @@ def load(config: Config, progress: Progress) -> Completer:
     return load_completer(store.ensure(config.model, progress), config)
 
 
-def share(config: Config, progress: Progress) -> Completer:
+def share(config: Config, progress: Progress, background: bool = False) -> Completer:
     """The same, with the model on a team's server if there is one, else in a process that all servers share."""
     if config.engine_url:
         from flash_ls.team.loading import load_completer
 
         return load_completer(config, progress)
     folder = store.ensure(config.model, progress)
-    return loading.load_completer(store.home(), folder, config, progress) or load(config, progress)
+    return loading.load_completer(store.home(), folder, config, progress, background) or load(config, progress)
 
 
-def serve_editor(args: argparse.Namespace) -> NoReturn:
-    """`flash-ls`, which editors run."""
-    serve(load if args.in_process else share, store.home(), Config(log_level=args.log_level))
+def run_server(args: argparse.Namespace) -> NoReturn:
+    """`flash-ls` without a command, which editors run."""
+    first, pro = (load, load) if args.in_process else (share, partial(share, background=True))
+    serve(first, store.home(), Config(log_level=args.log_level), pro)
 
 
 def run_engine(args: argparse.Namespace) -> NoReturn:
     """`flash-ls engine`, which servers run."""
     from flash_ls.shared import main
 
-    main.run(store.home(), args.folder, args.settings)
+    main.run(store.home(), args.folder, args.settings, args.background)
 
 
 def serve_team(args: argparse.Namespace) -> None:
@@ -295,7 +297,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--in-process", action="store_true", help="have a model of its own for this server")
     parser.add_argument("--log-level", choices=LEVELS, default=Config().log_level, help="default: %(default)s")
-    parser.set_defaults(command=serve_editor)
+    parser.set_defaults(command=run_server)
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")
     one.add_argument("place", type=parse_place, metavar="FILE:LINE:COL", help="numbered from 1")
@@ -313,6 +315,7 @@ def arguments() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine")  # no help: not for people
     engine.add_argument("folder", type=Path)
     engine.add_argument("settings", type=json.loads)
+    engine.add_argument("--background", action="store_true", help="let everything else go first")
     engine.set_defaults(command=run_engine)
     return parser
 

@@ -54,6 +54,8 @@ class Completion:
     """Where in `text` each of its tokens ends, and how likely the token was."""
     given_up: bool = False
     """Whether `text` is only what had been decoded when it became too unlikely: nothing to show."""
+    pro: bool = False
+    """Whether the larger model said it."""
 
     @property
     def probability(self) -> float:
@@ -159,8 +161,8 @@ class Completer:
         self, place: Place, deadline: Deadline, most: int, insist: bool, watch: Watch | None = None
     ) -> list[Completion]:
         """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
-        if silence := _silence(place, self.config):
-            return [_nothing(place.snapshot, silence)]
+        if reason := silence(place, self.config):
+            return [_nothing(place.snapshot, reason)]
         prompt = self._prompt(place, hurry=not insist)
         params = self._params(prompt, place, insist)
         first = replace(params, complete=partial(_enough, place, watch)) if watch else params
@@ -221,7 +223,7 @@ class Completer:
     def warm(self, snapshot: Snapshot, deadline: Deadline) -> None:
         """Read the text around the cursor ahead of a request. Raises `Cancelled` and `ModelError`."""
         place = Place(snapshot)
-        if not _silence(place, self.config):
+        if not silence(place, self.config):
             self._engine.warm(self._prompt(place, leisure=True).token_ids, deadline)
 
     def _prompt(self, place: Place, leisure: bool = False, hurry: bool = False) -> Prompt:
@@ -289,7 +291,7 @@ class Completer:
         return GenerationParams(limit, self._stop_ids, prompt.healed, place.rule.complete, least_likelihood=least)
 
 
-def _silence(place: Place, config: Config) -> str:
+def silence(place: Place, config: Config) -> str:
     """Why nothing may be shown at such a place, or the empty string."""
     if not config.enabled:
         return "disabled"

@@ -6,9 +6,10 @@ setting, come from the table.
 
 import dataclasses
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 SECTION = "flashLs"
 PRECISIONS = {
@@ -23,10 +24,17 @@ LEVELS = {
     "info": "And a line for each request.",
     "debug": "And all else.",
 }
+PRO_PROMPTS = {
+    "psm": "Special words of Qwen2.5-Coder, what precedes first, as its base models were taught.",
+    "spm": "The same words, what follows first, which its instruct models do better.",
+    "suffix": "The API's own parameter, which llama.cpp and vLLM do not have.",
+}
 MOST_TOKENS = 4000
 """What a prompt and its answer may take together; a little less than the graph can place."""
 PROMPT_SIZES = ("prefix_tokens", "suffix_tokens", "context_tokens", "max_block_tokens")
 """Settings that are limited together."""
+PRO = ("model", "pro", "pro_url")
+"""Settings that say together which larger model there is."""
 MOST_SHOWN = 40
 """Settings that are unknown, and characters of the name of one, that a message repeats."""
 SCHEMA_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -85,6 +93,18 @@ class Config:
     min_confidence: float = _setting(
         0.3, "What is shown unasked has to be right with this probability; 0 shows all.", (0, 1)
     )
+    pro: str = _setting("", "A larger model on this machine, which is asked where `model` is unsure; a name as there.")
+    pro_url: str = _setting(
+        "",
+        "Instead of that, a server of the OpenAI completions API, like `http://localhost:8080/v1`; the code around the"
+        " cursor goes there. Its key: `FLASH_LS_PRO_KEY` in the environment, or a keyring.",
+    )
+    pro_model: str = _setting("", "What that server calls the model.")
+    pro_prompt: str = _setting("psm", "How that server is told what surrounds the cursor.", choices=PRO_PROMPTS)
+    pro_per_hour: int = _setting(60, "How often an hour each window may ask the larger model.", (0, 100_000))
+    pro_budget_ms: int = _setting(
+        10_000, "After so many milliseconds without an answer of the larger model the first one stays.", (1, 600_000)
+    )
     complete_comments: bool = _setting(True, "Suggest inside comments.")
     complete_strings: bool = _setting(True, "Suggest inside strings.")
     max_file_bytes: int = _setting(4_000_000, "Files of more bytes get no suggestions.", (1, 25_000_000))
@@ -121,7 +141,8 @@ def parse(settings: object, base: Config | None = None, now: Config | None = Non
     if unknown := [key for key in ours if key not in SETTINGS]:
         told.append(_unknown(unknown))
     used = {key: getattr(now, key) if key in faults else _converted(key, value) for key, value in known.items()}
-    return _fitting(dataclasses.replace(base, **used), now, told)
+    config, told = _fitting(dataclasses.replace(base, **used), now, told)
+    return _with_one_pro(config, now, told)
 
 
 def plain(config: Config) -> dict[str, object]:
@@ -139,9 +160,20 @@ def _fitting(config: Config, now: Config, told: list[str]) -> tuple[Config, list
     """The same, but with the sizes of the prompt as they are `now` if those that were sent are too large together."""
     if sum(getattr(config, name) for name in PROMPT_SIZES) <= MOST_TOKENS:
         return config, told
-    kept = dataclasses.replace(config, **{name: getattr(now, name) for name in PROMPT_SIZES})
     names = f"{', '.join(PROMPT_SIZES[:-1])} and {PROMPT_SIZES[-1]}"
-    return kept, [*told, f"Settings {names} may be {MOST_TOKENS} together; lower one in your editor's settings."]
+    told = [*told, f"Settings {names} may be {MOST_TOKENS} together; lower one in your editor's settings."]
+    return _kept(config, now, PROMPT_SIZES), told
+
+
+def _with_one_pro(config: Config, now: Config, told: list[str]) -> tuple[Config, list[str]]:
+    """The same, but with the larger model as it is `now` if it cannot be where the settings say."""
+    if fault := _fault_of_pro(config):
+        return _kept(config, now, PRO), [*told, f"{fault}; correct it in your editor's settings."]
+    return config, told
+
+
+def _kept(config: Config, now: Config, names: Sequence[str]) -> Config:
+    return dataclasses.replace(config, **{name: getattr(now, name) for name in names})
 
 
 def _refused(name: str, fault: str, value: object) -> str:
@@ -157,6 +189,24 @@ def _unknown(names: list[str]) -> str:
 def _plain(setting: "dataclasses.Field[Any]", value: object) -> object:
     told = isinstance(value, int | float) or "enum" in setting.metadata or value == setting.default
     return value if told else "set by the user"
+
+
+def _fault_of_pro(config: Config) -> str | None:
+    """What is wrong with where the larger model is. The address itself is not told: there may be a key in it."""
+    if config.pro and config.pro_url:
+        return "Settings pro and pro_url exclude each other"
+    if config.pro == config.model:
+        return "Setting pro must be another model than the setting model"
+    try:
+        url = urlsplit(config.pro_url)
+        known = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        url, known = urlsplit(""), False
+    if config.pro_url and not known:
+        return "Setting pro_url must be an address like http://localhost:8080/v1"
+    if url.username or url.password or url.query or url.fragment:
+        return "Setting pro_url must have no key in it, which FLASH_LS_PRO_KEY in the environment is for"
+    return None
 
 
 def _described(setting: "dataclasses.Field[Any]") -> dict[str, Any]:

@@ -15,6 +15,7 @@ FlashLsError
 │       ├── EngineAway                   the team's server does not answer
 │       ├── EngineBusy                   it has too much to do
 │       └── EngineRefused                it does not want this request
+├── ProFailed            (RuntimeError)  the larger model did not answer; the first one's answer stays
 └── Cancelled                            nobody waits for the answer any more
 """
 
@@ -89,6 +90,10 @@ class EngineRefused(EngineLost):
     """The team's server does not want this request; the message says why."""
 
     reason = "refused"
+
+
+class ProFailed(FlashLsError, RuntimeError):
+    """The larger model did not answer; the first one's answer stays."""
 
 
 class Cancelled(FlashLsError):

@@ -1,4 +1,4 @@
-"""The one thread that loads the completer, and how to stop it. Knows nothing of models or the protocol."""
+"""The one thread that loads a model, and how to stop it. Knows nothing of models or the protocol."""
 
 from __future__ import annotations
 
@@ -7,29 +7,27 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline, Progress
 
-if TYPE_CHECKING:
-    from flash_ls.completer import Completer
-
-Loader = Callable[[Config, Progress], "Completer"]
+T = TypeVar("T")
+Loader = Callable[[Config, Progress], T]
 
 SHOW_INTERVAL_S = 0.1
 
 
-class Loading:
+class Loading(Generic[T]):
     """At most one load that is wanted at a time."""
 
-    def __init__(self, load: Loader) -> None:
+    def __init__(self, load: Loader[T]) -> None:
         self._load = load
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader")
         self._wanted = Deadline()
 
-    async def run(self, config: Config, show: Progress) -> Completer:
-        """Load a completer instead of any other that is loading; `show` is called in the event loop, not too often.
+    async def run(self, config: Config, show: Progress) -> T:
+        """Load a model instead of any other that is loading; `show` is called in the event loop, not too often.
 
         Raises what the loader raises, and `Cancelled` if it was cancelled or another load came.
         """
@@ -37,9 +35,9 @@ class Loading:
         wanted = self._wanted = Deadline()
         progress = _throttled(show, wanted, asyncio.get_running_loop())
         try:
-            completer = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, config, progress)
+            loaded = await asyncio.get_running_loop().run_in_executor(self._thread, self._load, config, progress)
             wanted.check()
-            return completer
+            return loaded
         finally:
             wanted.cancel()  # the event loop may end first; the loader must notice
 

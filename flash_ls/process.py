@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+NICENESS = 15
 GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 
@@ -57,6 +58,12 @@ def rests(pid: int) -> bool:
         for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
             states.add(stat.read_bytes().rpartition(b")")[2].split()[0])
     return bool(states) and not states & {b"R", b"D"}
+
+
+def give_way() -> None:
+    """Let the other processes of the machine go first, where the system knows how."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 def end(exit_code: int, join: Callable[[], None]) -> NoReturn:

@@ -61,6 +61,14 @@ def build_prompt(
     return Prompt(stable + prefix, len(stable), text, len(healed))
 
 
+def surroundings(before: str, after: str, config: Config) -> tuple[str, str]:
+    """What a prompt shows of the text before and after the cursor, for a model whose tokens are not known."""
+    before, after = _masked(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"), config)
+    budget = config.prefix_tokens - config.prefix_tokens // LINE_SHARE
+    start = window_start(before, budget, lambda text: len(text) // SHOWN_CHARACTERS)
+    return before[start:], after[: SHOWN_CHARACTERS * config.suffix_tokens]
+
+
 def visible_span(before: str, tokenizer: Tokenizer, config: Config) -> tuple[int, int]:
     """Which characters of the buffer the prompt shows, at least: no excerpt should repeat them."""
     start = _window_start(before, tokenizer, config)

@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lsprotocol import types
@@ -31,6 +32,8 @@ from flash_ls.frames import Frames
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
 from flash_ls.loading import Loader, Loading
+from flash_ls.pro import place as pro_place
+from flash_ls.pro.pro import Pro
 from flash_ls.progress_bar import ProgressBar
 from flash_ls.project import Project
 from flash_ls.protocol import FlashProtocol, extensions, lenient_converter, place, read_position
@@ -45,15 +48,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from flash_ls.completer import Completion
+    from flash_ls.completer import Completer, Completion
     from flash_ls.document import Change
     from flash_ls.journal import Entry
+    from flash_ls.pro.pro import Answers
 
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
 """Where a client without inline completion asks for its menu, besides the start of a word."""
 
 LOADED = ("enabled", "model", "precision", "threads", "cache_mb", "engine_url", "engine_unencrypted")
 """Settings that take a new completer."""
+PRO = ("enabled", "model", "pro", "pro_url", "pro_model", "pro_prompt", "threads", "cache_mb")
+"""Settings that take a new larger model."""
 INDEXED = ("enabled", "exclude", "context_tokens")
 """Settings that take a new index."""
 WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
@@ -61,7 +67,10 @@ WATCHED = f"**/*.{{{','.join(EXTENSIONS)}}}"
 DID_MOVE_CURSOR = "flashLs/didMoveCursor"
 """Our own notification, of a text document and a position, for clients that can send it."""
 REFRESH = "flashLs/refresh"
-"""Our own notification, of a document's uri: more is known of what is suggested there, for clients that ask again."""
+"""Our own notification, of a document's uri: more is known of what is suggested there, for clients that ask again.
+
+With `better` that is another text, which may stand where nothing was shown.
+"""
 STATUS = "flashLs/status"
 """Our own notification, of a state, a reason and a message, for clients that can show it."""
 SHOW_STATUS = "flashLs.status"
@@ -85,17 +94,19 @@ class FlashServer(LanguageServer):
 
     protocol: FlashProtocol
 
-    def __init__(self, load: Loader, home: Path, config: Config) -> None:
+    def __init__(self, load: Loader[Completer], home: Path, config: Config, load_pro: Loader[Answers]) -> None:
         super().__init__("flash-ls", __version__, protocol_cls=FlashProtocol, converter_factory=lenient_converter)
         self.config = config
         self.documents = DocumentStore("utf-16", self.config.max_file_bytes)
         self.books = Bookkeeping(home, self._text, self.report, self._adapt)
         self.requests = Requests(self.books.spent)
-        self.suggester = Suggester(self.requests, self._refresh)
+        self.pro = Pro(self._tell_pro)
+        better = partial(self._refresh, better=True)
+        self.suggester = Suggester(self.requests, self._refresh, better, self.pro)
         self.status = Status(self._tell_status)
         self.crashes = CrashReports(home, "server", self._facts)
         self._initial_config = self.config
-        self._loading = Loading(load)
+        self._loading, self._loading_pro = Loading(load), Loading(load_pro)
         self._roots: list[str] = []
         self._project: Project | None = None
         self._context: Context | None = None
@@ -161,6 +172,22 @@ class FlashServer(LanguageServer):
             self.open_project(self._roots)
         if any(getattr(before, key) != getattr(after, key) for key in LOADED):
             await self.load_completer()
+        if any(getattr(before, key) != getattr(after, key) for key in PRO):
+            await self.load_pro()
+
+    async def load_pro(self) -> None:
+        """Make the larger model of the present configuration ready, if it names one, instead of any other."""
+        self._loading_pro.cancel()
+        self.pro.begin(pro_place.name_of(self.config))
+        if not self.pro.name:
+            return
+        try:
+            self.pro.answers = await self._loading_pro.run(self.config, lambda label, done: None)
+            self._adopt(self.config)
+        except Cancelled:
+            logger.info("load pro reason=cancelled")
+        except FlashLsError as error:
+            self.pro.fail(str(error))
 
     async def load_completer(self) -> None:
         """Load the model of the present configuration, instead of any other that is loaded or loading."""
@@ -283,8 +310,9 @@ class FlashServer(LanguageServer):
         said = self.status.now._asdict()
         precision = self.suggester.completer.precision if self.suggester.completer else self.config.precision
         facts = {"version": __version__, "model": self.config.model, "precision": precision}
+        pro = {"pro_requests": self.pro.report()}
         held = {"since": self._since, "documents": len(self.documents)}
-        return {**said, **facts, **held, **self.books.journal.as_dict()}
+        return {**said, **facts, **pro, **held, **self.books.journal.as_dict()}
 
     def _facts(self) -> dict[str, object]:
         """What the report of a crash says of this server."""
@@ -297,6 +325,7 @@ class FlashServer(LanguageServer):
 
     def moved(self, uri: str, position: types.Position) -> None:
         """Read a document ahead where its user may type next."""
+        self.suggester.moved(self.snapshot(uri, position))
         self._wait(REST_S, lambda: self._warm(self.snapshot(uri, position)))
 
     def _wait(self, pause_s: float, do: Callable[[], None]) -> None:
@@ -328,9 +357,12 @@ class FlashServer(LanguageServer):
         """A part of a document, if it is open."""
         return self.documents.get(uri).text[start:end] if uri in self.documents else ""
 
-    def _refresh(self, uri: str) -> None:
+    def _refresh(self, uri: str, better: bool = False) -> None:
         if "refresh" in self._extensions:
-            self.protocol.notify(REFRESH, {"uri": uri})
+            self.protocol.notify(REFRESH, {"uri": uri} | ({"better": True} if better else {}))
+
+    def _tell_pro(self) -> None:
+        self.status.pro(self.pro.sentence)
 
     def _tell_status(self, said: Said) -> None:
         self.books.report_soon()
@@ -350,6 +382,8 @@ class FlashServer(LanguageServer):
         self.books.stop()
         self.close_project()
         self._loading.stop()
+        self._loading_pro.stop()
+        self.pro.stop()
         self.requests.stop()
 
     def finish(self, exit_code: int = 1) -> NoReturn:
@@ -386,10 +420,14 @@ class FlashServer(LanguageServer):
         self.documents.limit(config.max_file_bytes)
         self.suggester.forget()
         self.suggester.budget_ms = config.budget_ms
+        self.pro.budget_ms, self.pro.budget.per_hour = config.pro_budget_ms, config.pro_per_hour
         self.books.count(config.statistics)
         self._adapt()
         if self.suggester.completer is not None:
             self.suggester.completer.context = self._context
+        if self.pro.answers is not None:
+            self.pro.answers.config = config
+            self.pro.answers.context = Context(self._project, self._project.index) if self._project else None
 
     def _adapt(self) -> None:
         """Have the completer show what this user has use for. The settings themselves stay."""
@@ -399,7 +437,9 @@ class FlashServer(LanguageServer):
     def _join(self) -> None:
         self.books.join()
         self.requests.join()
+        self.pro.join()
         self._loading.join()
+        self._loading_pro.join()
         self.crashes.end()
 
 
@@ -418,6 +458,7 @@ async def initialized(server: FlashServer, params: types.InitializedParams) -> N
         watch = types.Registration(str(uuid.uuid4()), types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
         server.client_register_capability(types.RegistrationParams([watch]))
     await server.load_completer()
+    await server.load_pro()
 
 
 def did_change_watched_files(server: FlashServer, params: types.DidChangeWatchedFilesParams) -> None:
@@ -488,9 +529,12 @@ def shutdown(server: FlashServer, params: None) -> None:
     server.stop()
 
 
-def create_server(load: Loader, home: Path, config: Config) -> FlashServer:
-    """A server that has not started. `load` is called in a thread of its own once the client is ready."""
-    server = FlashServer(load, home, config)
+def create_server(load: Loader[Completer], home: Path, config: Config, load_pro: Loader[Answers]) -> FlashServer:
+    """A server that has not started. `load` is called in a thread of its own once the client is ready.
+
+    So is `load_pro`, which brings the larger model, if the settings name one.
+    """
+    server = FlashServer(load, home, config, load_pro)
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
@@ -504,15 +548,16 @@ def create_server(load: Loader, home: Path, config: Config) -> FlashServer:
     return server
 
 
-def serve(load: Loader, home: Path, config: Config) -> NoReturn:
+def serve(load: Loader[Completer], home: Path, config: Config, load_pro: Loader[Completer] | None = None) -> NoReturn:
     """Serve on stdin and stdout until the client leaves or a signal tells to end, then end the process.
 
     With 0 after `shutdown`, 128 and its number after a signal, else 1. `home`: the folder for what is kept of it;
-    `config`: the settings over which the client's are laid.
+    `config`: the settings over which the client's are laid; `load_pro` brings a larger model of this machine, `load`
+    without it.
     """
     log.start(config.log_level)
     process.keep_no_memory()
-    server = create_server(load, home, config)
+    server = create_server(load, home, config, pro_place.loader(load_pro or load))
     server.crashes.start()
     process.call_on_signal(server.finish_soon)
     server.listen(sys.stdin.buffer, process.reserve_stdout())

@@ -26,6 +26,8 @@ class Said(NamedTuple):
     """In what the last request ended, or why none can be answered: a `Reason`, or empty."""
     message: str = ""
     """The same as a sentence."""
+    pro: str = ""
+    """How often the larger model was asked, and what is wrong with it, as sentences."""
 
 
 OFF = Said("off", Reason.DISABLED, sentence(Reason.DISABLED))
@@ -46,16 +48,23 @@ class Status:
         self._tell = tell
         self._lasting = LOADING
         self._told: Said | None = None
+        self._pro = ""
         self._slow = 0
         """Requests that take long enough to be noticed."""
         self._pause = Timer(self._say)
 
     @property
     def now(self) -> Said:
-        return THINKING if self._slow and self._lasting.state == "ready" else self._lasting
+        said = THINKING if self._slow and self._lasting.state == "ready" else self._lasting
+        return said._replace(pro=self._pro)
 
     def set(self, said: Said) -> None:
         self._lasting = said
+        self._update()
+
+    def pro(self, sentence: str) -> None:
+        """There is something to say of the larger model."""
+        self._pro = sentence
         self._update()
 
     def answered(self, reason: Reason) -> None:

@@ -18,7 +18,7 @@ def text(reports: Iterable[Mapping[str, Any]]) -> str:
 
 def _server(report: Mapping[str, Any]) -> str:
     entries = [entry for entry in _list(report.get("entries")) if isinstance(entry, dict)]
-    facts = [_head(report), *_said(report), *_held(report), *_counts(report)]
+    facts = [_head(report), *_said(report), *_pro(report), *_held(report), *_counts(report)]
     lines = [*facts, *map(_entry, entries[-MOST_ENTRIES:]), *_why(entries)]
     return "\n".join(map(_printable, lines))
 
@@ -42,6 +42,11 @@ def _held(report: Mapping[str, Any]) -> list[str]:
         return []
     slots, taken_mb, servers = (report.get(name, "?") for name in ("slots", "slots_mb", "connections"))
     return [f"  has the model for {servers} connected; {slots} prompts read, in {taken_mb} MB"]
+
+
+def _pro(report: Mapping[str, Any]) -> list[str]:
+    pro = report.get("pro")
+    return [f"  {pro}"] if isinstance(pro, str) and pro else []
 
 
 def _counts(report: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,8 @@ from flash_ls.completion_cache import CompletionCache
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.pace import Pace
+from flash_ls.pro import routing
+from flash_ls.pro.pro import Pro
 from flash_ls.requests import Requests
 from flash_ls.uri import normalise
 
@@ -101,9 +103,23 @@ class Work:
 class Suggester:
     """What becomes of the requests of all documents."""
 
-    def __init__(self, requests: Requests, grown: Callable[[str], object] = lambda uri: None) -> None:
-        """`grown` is called with a document's uri when more is known than the whole lines that were answered."""
-        self._grown = grown
+    def __init__(
+        self,
+        requests: Requests,
+        grown: Callable[[str], object] = lambda uri: None,
+        bettered: Callable[[str], object] = lambda uri: None,
+        pro: Pro | None = None,
+    ) -> None:
+        """`grown` is called with a document's uri when more is known than the whole lines that were answered.
+
+        `bettered` is called with it when something better is known, by the larger model.
+        """
+        self._grown, self._bettered = grown, bettered
+        self.pro = pro or Pro()
+        self._here: Snapshot | None = None
+        """What was asked about last, until the user moves on."""
+        self._answered: tuple[Snapshot, int, Completion] | None = None
+        """What was answered there, with what was asked, until the larger model is."""
         self.completer: Completer | None = None
         self.budget_ms: float = 0
         self._requests = requests
@@ -123,9 +139,15 @@ class Suggester:
             return Answer([], "loading")
         key = normalise(snapshot.uri)
         self._supersede(key)
+        self.moved(snapshot)
+        self._here = snapshot
         superseded = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            return await self._answer(self.completer, snapshot, asked, superseded)
+            answer = await self._answer(self.completer, snapshot, asked, superseded)
+            if answer.completions and self._here is snapshot:
+                self._answered = snapshot, asked, answer.completions[0]
+                self._consult()
+            return answer
         finally:
             if self._waiting.get(key) is superseded:
                 del self._waiting[key]
@@ -133,6 +155,7 @@ class Suggester:
     def changed(self, uri: str, now: Snapshot | None) -> None:
         """Answer who waits, for a text that is none any more, and stop the work unless it may serve the new one too."""
         key = normalise(uri)
+        self.moved(None)
         self._pace.key(asyncio.get_running_loop().time())
         self._supersede(key)
         work = self._work.get(key)
@@ -141,8 +164,16 @@ class Suggester:
         elif work and not (now and work.may_serve(now)):
             self._requests.cancel(key)
 
+    def moved(self, now: Snapshot | None) -> None:
+        """The user is at a place, or has changed something: the larger model is not to speak of another place."""
+        if now is None or not self.pro.is_about(now):
+            self.pro.drop()
+        if now is None or self._here != now:
+            self._here = self._answered = None
+
     def forget(self) -> None:
         """Drop what is known: it was made by another model, or with other settings."""
+        self.moved(None)
         self._known.clear()
 
     async def warm(self, snapshot: Snapshot) -> None:
@@ -169,7 +200,9 @@ class Suggester:
         found = await self._first(key, work, superseded)
         if found is None or superseded.done():
             return SUPERSEDED
-        return Answer(found, found[0].reason) if asked else _judged(completer, found[0], found[0].reason)
+        if asked:
+            return Answer(self._with_pro(snapshot, found)[:asked], found[0].reason)
+        return _judged(completer, found[0], found[0].reason)
 
     async def _is_overtaken(self, superseded: asyncio.Future[None]) -> bool:
         """Wait for the next key if it is due before an answer could be of use; whether it came."""
@@ -193,6 +226,7 @@ class Suggester:
 
     def _begin(self, completer: Completer, key: str, snapshot: Snapshot, asked: int) -> Work:
         self._requests.cancel(AHEAD)
+        self.pro.give_way()
         work = Work(completer, snapshot, asked, self._pace.patience_s)
         answer = self._requests.start(key, self.budget_ms, work.run).answer
         self._work[key] = work
@@ -203,6 +237,7 @@ class Suggester:
     def _ended(self, key: str, work: Work, answer: asyncio.Future[list[Completion] | None]) -> None:
         if self._work.get(key) is work:
             del self._work[key]
+        self._consult()
         if not answer.exception() and answer.result():
             self._takes_s += (asyncio.get_running_loop().time() - work.began - self._takes_s) / FORGETS
         if work.first.done():
@@ -217,6 +252,39 @@ class Suggester:
         if answer.exception() is None and (found := answer.result()) and work.is_followed_by(found[0]):
             self._learn(work.snapshot, answer)
             self._grown(work.snapshot.uri)
+
+    def _consult(self) -> None:
+        """Ask the larger model about the last answer, once the first has nothing to do."""
+        if self._answered is None or self._work:
+            return
+        snapshot, asked, first = self._answered
+        silent = first.evidence is None and not first.text
+        self._answered = None
+        if silent or first.reason == "done" or first.pro or self.pro.is_about(snapshot):
+            return
+        if routing.asks(first.probability, bool(asked)):
+            pause_s = 0.0 if asked else routing.PAUSE_S
+            self.pro.ask(snapshot, pause_s, partial(self._take, snapshot, first, bool(asked)))
+
+    def _take(self, snapshot: Snapshot, first: Completion, invoked: bool, other: Completion) -> bool:
+        """The larger model's answer, for a user who has not moved on: known from now on if it is the better one."""
+        if self.completer is None or not other.text or other.text == first.text or not _is_better(other, first):
+            return False
+        if not invoked and other.evidence is not None and not self.completer.sure(other).text:
+            return False
+        self._known.add(snapshot, other)
+        self._bettered(snapshot.uri)
+        return True
+
+    def _with_pro(self, snapshot: Snapshot, found: list[Completion]) -> list[Completion]:
+        """Answers for somebody who asked, with what the larger model said here before, if it did."""
+        said = self.pro.said if self.pro.is_about(snapshot) else None
+        if said is None or not said.text or any(said.text == one.text for one in found):
+            return found
+        if not _is_better(said, found[0]):
+            return [found[0], said, *found[1:]]
+        self._known.add(snapshot, said)
+        return [said, *found]
 
     def _learn(self, snapshot: Snapshot, answer: asyncio.Future[list[Completion] | None]) -> None:
         for completion in () if answer.exception() else reversed(answer.result() or ()):
@@ -238,7 +306,11 @@ class Suggester:
             self._requests.cancel(key)
 
 
+def _is_better(other: Completion, first: Completion) -> bool:
+    return routing.is_better(first.probability, other.probability if other.evidence else None)
+
+
 def _judged(completer: Completer, completion: Completion, source: str) -> Answer:
     """A completion if it is sure enough for somebody who did not ask."""
-    sure = completer.sure(completion)
+    sure = completion if completion.pro else completer.sure(completion)
     return Answer([sure], source if sure.text else sure.reason)

@@ -22,8 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HEADER = "| setting | default | meaning |\n|---|---|---|\n"
 ENTRY = "Server"
 """The title of the server's settings among those of the extension."""
-OF_THE_MACHINE = ("model", "precision", "cache_mb", "threads")
+OF_THE_MACHINE = ("model", "precision", "cache_mb", "threads", "pro")
 """Settings that VS Code does not carry to another machine."""
+OF_THE_USER = ("pro_url", "pro_model")
+"""Settings that no workspace has a say in: they send code away."""
 MARKDOWN = {"description": "markdownDescription", "enumDescriptions": "markdownEnumDescriptions"}
 """What VS Code calls a text with code in it."""
 
@@ -62,7 +64,8 @@ def in_extension(text: str) -> str:
 
 def contribution(name: str, rules: dict[str, Any]) -> dict[str, Any]:
     """A setting as VS Code describes one."""
-    scope = {"scope": "machine-overridable"} if name in OF_THE_MACHINE else {}
+    scopes = dict.fromkeys(OF_THE_MACHINE, "machine-overridable") | dict.fromkeys(OF_THE_USER, "machine")
+    scope = {"scope": scopes[name]} if name in scopes else {}
     texts = {"description": linked(rules["description"])}
     order = {"order": list(properties()).index(name)}
     return {MARKDOWN.get(key, key): value for key, value in {**rules, **texts, **scope, **order}.items()}

@@ -43,6 +43,9 @@ class FakeCompleter:
             time.sleep(STUBBORN_S)
         return self._completion(self._answer(snapshot, deadline, 0), snapshot)
 
+    def complete(self, snapshot: Snapshot, deadline: Deadline) -> Completion:
+        return self._completion(f"larger: {_line(snapshot)}", snapshot)
+
     def sure(self, completion: Completion) -> Completion:
         return completion if "UNSURE" not in completion.text else replace(completion, text="", reason="unsure")
 
@@ -144,7 +147,13 @@ def broken(config: Config, progress: Progress) -> Completer:
     raise ZeroDivisionError("a bug")
 
 
-MODES: dict[str, Loader] = {"ready": ready, "slow": slow, "endless": endless, "missing": missing, "broken": broken}
+MODES: dict[str, Loader[Completer]] = {
+    "ready": ready,
+    "slow": slow,
+    "endless": endless,
+    "missing": missing,
+    "broken": broken,
+}
 
 if __name__ == "__main__":
     serve(MODES[sys.argv[1]], store.home(), Config(log_level="info"))

@@ -112,3 +112,42 @@ def test_what_the_model_sees_has_to_fit_in_a_prompt() -> None:
     config, [sentence] = parse({"prefix_tokens": MOST_TOKENS - 160 - 600 - 191, "threads": 2}, Config(), now)
     assert re.match(f"Settings prefix_tokens, .* may be {MOST_TOKENS} together; lower one", sentence)
     assert config == Config(prefix_tokens=50, threads=2)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host/v1", "http://localhost:8080/v1", "http://[::1]:8080", "http://10.0.0.2/a/b/"]
+)
+def test_a_server_is_an_address(url: str) -> None:
+    assert parse({"pro_url": url})[0].pro_url == url
+
+
+SECRET = "sk-secret"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8080",
+        "ftp://host/v1",
+        "http://",
+        "http://host:99999/v1",
+        "http://[::1/v1",
+        f"https://user:{SECRET}@host/v1",
+        f"https://{SECRET}@host/v1",
+        f"https://host/v1?key={SECRET}",
+        f"https://host/v1#{SECRET}",
+        SECRET,
+    ],
+)
+def test_anything_else_is_refused_without_repeating_it(url: str) -> None:
+    config, [sentence] = parse({"pro_url": url, "threads": 2}, Config(), Config(pro_url="http://host/v1"))
+    assert re.match(r"^Setting pro_url must .*; correct it in your editor's settings\.$", sentence)
+    assert SECRET not in sentence
+    assert config == Config(pro_url="http://host/v1", threads=2)
+
+
+@pytest.mark.parametrize("settings", [{"pro": "a", "pro_url": "http://host/v1"}, {"pro": "flash"}])
+def test_there_is_one_larger_model_and_it_is_another(settings: dict[str, object]) -> None:
+    config, [sentence] = parse(settings)
+    assert re.match(r"^Settings? pro ", sentence)
+    assert config == Config()

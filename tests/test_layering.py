@@ -19,6 +19,7 @@ LAYERS = [
     "tuning",
     "completer",
     "loading suggestion completion_cache protocol progress_bar",
+    "pro",
     "suggester bookkeeping",
     "local shared",
     "team",
@@ -40,6 +41,8 @@ OWNERS = {
     "onnx": {"artifact.graph"},
     "gguf": {"artifact.gguf_file"},
     "huggingface_hub": {"artifact.source"},
+    "http": {"pro.api"},
+    "keyring": {"pro.key"},
 }
 LONGEST_FUNCTION = 40
 SAMPLES = PACKAGE / "artifact" / "calibration"

@@ -48,6 +48,21 @@ async def test_a_change_is_told_at_once_and_only_once(bar: Bar) -> None:
     assert bar.shown == [LOADING, READY]
 
 
+async def test_what_is_said_of_the_larger_model_is_told_with_every_state(bar: Bar) -> None:
+    bar.status.set(READY)
+    bar.status.pro("It was asked 1 times.")
+    bar.status.set(failed("broken"))
+    await asyncio.sleep(0.08)
+    assert bar.shown[-1] == failed("broken")._replace(pro="It was asked 1 times.")
+
+
+def test_what_is_said_of_the_larger_model_is_a_line() -> None:
+    assert "\n  big was asked 1 times.\n" in text(
+        [{"state": "ready", "pro": "big was asked 1 times.", "reasons": {"a": 1}}]
+    )
+    assert text([{"state": "ready"}]).count("\n") == 1
+
+
 async def test_of_many_changes_few_are_told_and_the_last_one_always(bar: Bar) -> None:
     for number in range(20):
         bar.status.set(failed(str(number)))

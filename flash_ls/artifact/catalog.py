@@ -42,6 +42,8 @@ class CatalogEntry:
     adapter: str | None = None
     """The data file of what was learnt beside the upstream weights."""
     precisions: tuple[str, ...] = ("int4", "int8", "mixed")
+    extra: str = "model"
+    """The extra of this package that brings the weights."""
 
     @property
     def revision(self) -> str:
@@ -94,4 +96,6 @@ def _entry(raw: dict[str, Any]) -> CatalogEntry:
     for source in sources:
         if "parts" in source:
             source["parts"] = tuple(source["parts"])
+    if "precisions" in raw:
+        raw["precisions"] = tuple(raw["precisions"])
     return CatalogEntry(**raw | {"sources": tuple(KINDS[source.pop("kind")](**source) for source in sources)})

@@ -163,7 +163,7 @@ def upstream_file(entry: CatalogEntry, scratch: Path, progress: Progress, given:
     except SourceError as error:
         if given:
             raise SourceError(f"The model {entry.name} cannot be built from {given}: {error}.") from error
-        advice = "run `flash-ls model fetch`, or `pip install 'flash-ls[model]'`"
+        advice = f"run `flash-ls model fetch {entry.name}`, or `pip install 'flash-ls[{entry.extra}]'`"
         raise ModelMissing(f"The model {entry.name} is not on this machine; {advice} ({error}).") from error
     return scratch / entry.file
 
@@ -235,7 +235,8 @@ def _writing(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        advice = "free some space (a build needs 1.3 GB), mend the permissions, or set FLASH_LS_HOME to another folder"
+        space = "free some space (a build needs 1.3 GB, of the larger model 3.5)"
+        advice = f"{space}, mend the permissions, or set FLASH_LS_HOME to another folder"
         raise CacheFolderError(f"Cannot write to {folder} ({error.strerror or error}); {advice}.") from error
 
 

