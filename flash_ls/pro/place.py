@@ -33,7 +33,7 @@ def loader(load: Loader[Completer]) -> Loader[Answers]:
     def load_pro(config: Config, progress: Progress) -> Answers:
         if config.pro_url:
             return server_model(config)
-        return load(replace(config, model=config.pro, precision="auto"), progress)
+        return load(replace(config, model=config.pro, precision="auto", engine_url=""), progress)
 
     return load_pro
 
