@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-NICENESS = 15
+NICENESS = 10
 GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 

@@ -182,7 +182,7 @@ class FlashServer(LanguageServer):
         if not self.pro.name:
             return
         try:
-            self.pro.answers = await self._loading_pro.run(self.config, lambda label, done: None)
+            self.pro.ready(await self._loading_pro.run(self.config, lambda label, done: None))
             self._adopt(self.config)
         except Cancelled:
             logger.info("load pro reason=cancelled")

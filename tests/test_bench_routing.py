@@ -14,10 +14,7 @@ LOW, HIGH = routing.ASK_BELOW / 2, 0.9
 
 
 def record(probability: float, right: bool, milliseconds: float = 100.0) -> Record:
-    zeros = dict.fromkeys(Scores.__dataclass_fields__, None)
-    scores = Scores(
-        **zeros | {"exact_match": right, "edit_similarity": 100.0 * right, "characters_saved": float(right)}
-    )  # type: ignore[arg-type]
+    scores = Scores(right, 100.0 * right, float(right), float(right), float(right), True)
     evidence = asdict(Evidence())
     said = "right" if right else "wrong"
     return Record(

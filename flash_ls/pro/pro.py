@@ -99,6 +99,12 @@ class Pro:
         """Another one is wanted, which is not ready yet, or none."""
         self.drop()
         self.name, self.answers = name, None
+        self._fault = "It is not loaded yet." if name else ""
+        self._told()
+
+    def ready(self, answers: Answers) -> None:
+        """It can be asked."""
+        self.answers = answers
         self._recover()
         self._told()
 

@@ -358,6 +358,15 @@ async def test_a_bug_of_ours_ends_nothing(desk: Desk) -> None:
     assert await desk.texts(asked=1) == ["first"]
 
 
+async def test_until_it_is_loaded_it_says_so(desk: Desk) -> None:
+    desk.pro.begin("bigger")
+    assert desk.pro.sentence.endswith("It is not loaded yet.")
+    await desk.texts(asked=1)
+    await desk.rest()
+    desk.pro.ready(desk.larger)
+    assert desk.pro.sentence == "bigger was asked 0 times, 0 of 10000 in this hour."
+
+
 async def test_none_says_nothing(desk: Desk) -> None:
     desk.pro.begin("")
     assert (desk.pro.sentence, desk.pro.report()) == ("", None)

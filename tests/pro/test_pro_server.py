@@ -49,6 +49,11 @@ def started(options: dict[str, Any], text: str) -> LspProcess:
     return client
 
 
+def is_loaded(client: LspProcess, name: str) -> bool:
+    """Whether the larger model of this name can be asked."""
+    return name in (said := str(report(client)["pro"])) and "not loaded" not in said
+
+
 def texts(client: LspProcess, column: int, invoked: bool = False) -> list[str]:
     return [item["insertText"] for item in client.inline(URI, 0, column, triggerKind=1 if invoked else 2) or []]
 
@@ -69,6 +74,7 @@ def shown_by_the_command(home: Path) -> str:
 def test_a_server_by_its_address_betters_what_was_shown(fake: CompletionsFake, home: Path) -> None:
     fake.parts = ["alpha = ", "2"]
     with started({"pro_url": fake.url, "pro_model": "big"}, "alpha") as client:
+        until(lambda: is_loaded(client, "big"))
         assert texts(client, 5, invoked=True) == ["alpha|"]
         until(lambda: client.heard("flashLs/refresh"))
         assert client.heard("flashLs/refresh") == [{"uri": URI, "better": True}]
@@ -101,6 +107,7 @@ def test_a_fault_leaves_what_was_shown_and_is_told(fake: CompletionsFake, home: 
         case "refused":
             fake.status = 401
     with started({"pro_url": fake.url}, "alpha") as client:
+        until(lambda: is_loaded(client, "127.0.0.1"))
         assert texts(client, 5, invoked=True) == ["alpha|"]
         until(lambda: "flashLs.pro" in report(client)["pro"] or "FLASH_LS_PRO_KEY" in report(client)["pro"])
         assert report(client)["pro"].count(". ") == 1
@@ -113,6 +120,7 @@ def test_a_fault_leaves_what_was_shown_and_is_told(fake: CompletionsFake, home: 
 
 def test_a_model_of_this_machine_by_its_name(home: Path) -> None:
     with started({"pro": "larger"}, "alpha") as client:
+        until(lambda: is_loaded(client, "larger"))
         assert texts(client, 5, invoked=True) == ["alpha|"]
         until(lambda: client.heard("flashLs/refresh"))
         assert texts(client, 5) == ["larger: alpha"]
@@ -131,7 +139,7 @@ def test_another_one_may_be_set_at_any_time(fake: CompletionsFake, home: Path) -
     fake.parts = ["alpha!"]
     with started({"pro": "larger"}, "alpha") as client:
         client.notify("workspace/didChangeConfiguration", {"settings": {"flashLs": {"pro": "", "pro_url": fake.url}}})
-        until(lambda: " at 127.0.0.1" in report(client)["pro"])
+        until(lambda: is_loaded(client, "127.0.0.1"))
         texts(client, 5, invoked=True)
         until(lambda: fake.asked)
         client.notify("workspace/didChangeConfiguration", {"settings": {"flashLs": {"pro": "", "pro_url": ""}}})
