@@ -42,7 +42,7 @@ from scripts.breaking.scene import Scene
 from scripts.breaking.wall_clock import WallClock
 from scripts.report import table
 
-EXPECTED = {"ready", "thinking", "shown", "typed through", "superseded", "unsound", "empty", "done"}
+EXPECTED = {"loading", "ready", "thinking", "shown", "typed through", "superseded", "unsound", "empty", "done"}
 LONELY_S = 45.0
 KEPT = {".lock", ".log"}
 """Empty, or errors alone: for the next process of the name."""
