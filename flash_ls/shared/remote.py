@@ -21,8 +21,9 @@ from flash_ls.shared.channel import Channel
 
 SILENCE_S = 0.4
 """So long the process may say nothing before it is asked whether it runs; a thread of its own answers that at once."""
-MOST_SILENCES = 8
-"""After which it is stuck, though it seems to work: other programs may keep it from the processor or the disk."""
+MOST_SILENCES = 50
+"""After which it is stuck, though it seems to work: other programs may keep it from the processor or the disk, and
+another process would be no better off."""
 MOST_RESTS = 2
 """The same for a process that does not even work; one that wakes later than its server after a sleep gets a second."""
 

@@ -153,9 +153,10 @@ def test_who_waits_for_a_start_may_be_cancelled(place: Place) -> None:
     assert len(place.pids) == 1
 
 
-def test_a_folder_that_is_open_to_others_is_not_used(place: Place) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o701])
+def test_a_folder_that_is_open_to_others_is_not_used(place: Place, mode: int) -> None:
     assert place.meeting.is_private
-    place.meeting.folder.chmod(0o777)
+    place.meeting.folder.chmod(mode)
     assert not place.meeting.is_private
 
 

@@ -166,6 +166,17 @@ def test_a_process_whose_pass_never_ends_does(
     hold.set()
 
 
+def test_a_slow_machine_gets_more_time(shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", engine_process.LOOK_S)
+    shared.process._pass_s = 1.0
+    hold = threading.Event()
+    shared.model = WatchedModel(model, before=lambda number: hold.wait(WAIT_S))
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT))
+    assert not shared.ended.wait(4 * engine_process.LOOK_S)
+    hold.set()
+
+
 def test_passes_that_end_are_not_taken_for_one_that_does_not(
     shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
