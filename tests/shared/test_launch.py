@@ -20,7 +20,7 @@ from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
-from flash_ls.shared import launch, messages, remote
+from flash_ls.shared import channel, launch, messages
 from flash_ls.shared.channel import Channel
 from flash_ls.shared.launch import TAKEN, Launch, Meeting, meeting
 from flash_ls.shared.loading import environment
@@ -112,13 +112,20 @@ def test_a_process_killed_while_it_decodes_costs_one_answer(place: Place) -> Non
 
 def test_a_stuck_process_is_replaced(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would be given for ever if it were at work."""
-    monkeypatch.setattr(remote, "MOST_SILENCES", 10**6)
+    monkeypatch.setattr(channel, "MOST_SILENCES", 10**6)
     engine = place.engine()
     answer = ask(engine)
     place.kill(signal.SIGSTOP)
     with pytest.raises(EngineLost):
         ask(engine)
     assert ask(engine) == answer
+    assert len(place.pids) == 2
+
+
+def test_a_process_that_is_stuck_when_a_server_comes_is_replaced(place: Place) -> None:
+    answer = ask(place.engine())
+    place.kill(signal.SIGSTOP)
+    assert ask(place.engine()) == answer
     assert len(place.pids) == 2
 
 

@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -204,11 +205,14 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("what", LOOKS)
-def test_a_silent_process_is_looked_at(shared: SharedToy, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_a_silent_process_is_looked_at(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     speaks, rests, alive = LOOKS[what]
     monkeypatch.setattr(process, "rests", Mock(side_effect=rests))
-    engine = RemoteEngine(shared.connect, shared.tokenizer)
-    assert engine._is_alive(Mock(has_more=Mock(side_effect=speaks))) == alive
+    monkeypatch.setattr(os, "kill", kill := Mock())
+    monkeypatch.setattr(Channel, "has_more", Mock(side_effect=speaks))
+    with nullcontext() if alive else pytest.raises(TimeoutError):
+        Channel(Mock(), messages.TO_SERVER).await_or_kill(77)
+    assert kill.called == (not alive)
 
 
 def test_what_a_process_holds_is_known(shared: SharedToy) -> None:
