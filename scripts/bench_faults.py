@@ -42,7 +42,7 @@ from scripts.breaking.scene import Scene
 from scripts.breaking.wall_clock import WallClock
 from scripts.report import table
 
-EXPECTED = {"ready", "thinking", "shown", "typed through", "superseded", "unsound", "empty", "done"}
+EXPECTED = {"loading", "ready", "thinking", "shown", "typed through", "superseded", "unsound", "empty", "done"}
 LONELY_S = 45.0
 KEPT = {".lock", ".log"}
 """Empty, or errors alone: for the next process of the name."""
@@ -69,8 +69,8 @@ class Outcome:
         return {name: str(value) for name, value in {**counts, **told, **times, **rest}.items()}
 
 
-def measure(inject: Fault, scene: Scene, times: int, name: str, outcome: Outcome) -> None:
-    """Raises `TimeoutError` if there is no suggestion any more."""
+def measure(inject: Fault, scene: Scene, times: int, name: str, outcome: Outcome) -> Iterator[None]:
+    """After each injection there is something to keep. Raises `TimeoutError` if there is no suggestion any more."""
     scene.start()
     scene.until_suggested()
     for _ in tqdm(range(times), name, disable=None):
@@ -86,6 +86,7 @@ def measure(inject: Fault, scene: Scene, times: int, name: str, outcome: Outcome
         outcome.reasons += set(reasons) - EXPECTED
         outcome.lost += not scene.is_same()
         outcome.engines = max(outcome.engines, len(scene.engines()))
+        yield
     scene.server.close()
 
 
@@ -131,8 +132,9 @@ def run(args: argparse.Namespace, said: dict[str, Outcome]) -> None:
         for number, name in enumerate(args.only):
             scene = stack.enter_context(scene_of(FAULTS[name], folder / str(number), model))
             homes[name] = scene.home
-            measure(FAULTS[name], scene, args.times, name, said.setdefault(name, Outcome()))
-            keep(args.json, said)
+            outcome = said.setdefault(name, Outcome())
+            for _ in measure(FAULTS[name], scene, args.times, name, outcome):
+                keep(args.json, said)
         for name, home in homes.items():
             said[name].left += left(home)
         keep(args.json, said)

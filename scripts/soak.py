@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -83,11 +83,13 @@ def sample(servers: Sequence[int], began: float) -> Sample:
     """What all processes take, and what they say that they hold."""
     said = presence.running(presence.folder_in(home()))
     engines = [int(str(report["pid"])) for report in said if "slots" in report]
+    first = min(engines, default=0)
     pids = [*servers, *engines]
     held = {name: sum(float(str(report.get(name, 0))) for report in said) for name in MEASURES[4:]}
     return {
         "minute": round((time.monotonic() - began) / 60, 3),
         "engines": len(engines),
+        "engine": first,
         "engine_rss_mb": sum(memory_mb(pid)[0] for pid in engines),
         "rss_mb": sum(memory_mb(pid)[0] for pid in pids),
         "pss_mb": sum(map(proportional_mb, pids)),
@@ -102,11 +104,12 @@ def sampled(servers: Sequence[int], minutes: float, out: Path | None) -> Iterato
     began = time.monotonic()
     for number in tqdm(range(round(minutes * 60 / SAMPLE_S)), "typing", unit="sample", disable=None):
         time.sleep(max(0.0, began + (number + 1) * SAMPLE_S - time.monotonic()))
-        taken = sample(servers, began)
-        if out:
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(taken) + "\n")
-        yield taken
+        with suppress(OSError, IndexError):  # a process has just ended, which the next sample tells
+            taken = sample(servers, began)
+            if out:
+                with out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(taken) + "\n")
+            yield taken
 
 
 def growth(samples: Sequence[Sample], name: str) -> dict[str, float | None]:
@@ -142,11 +145,13 @@ def type_on(clients: Sequence[Client], args: argparse.Namespace) -> list[Sample]
     stop, samples = threading.Event(), []
     with ThreadPoolExecutor(len(clients)) as pool:
         typing = [pool.submit(client.work, stop) for client in clients]
-        for taken in sampled([client.pid for client in clients], args.minutes, args.samples):
-            samples.append(taken)
-            if any(one.done() for one in typing):
-                break
-        stop.set()
+        try:
+            for taken in sampled([client.pid for client in clients], args.minutes, args.samples):
+                samples.append(taken)
+                if any(one.done() for one in typing):
+                    break
+        finally:
+            stop.set()
         for one in typing:
             one.result()
     return samples
@@ -195,7 +200,8 @@ def main() -> None:
         draw(samples, args.plot)
     said = {name: growth(samples, name) for name in (*MEASURES, "engine_rss_mb", "engines")}
     print(table([["", *said["files"]], *([name, *one.values()] for name, one in said.items())]))
-    typed = {name: sum(getattr(client, name) for client in clients) for name in ("keys", "sessions", "lost")}
+    typed = {"engines_in_turn": len({one["engine"] for one in samples if one["engine"]})}
+    typed |= {name: sum(getattr(client, name) for client in clients) for name in ("keys", "sessions", "lost")}
     print(json.dumps({"minutes": samples[-1]["minute"], "clients": len(clients), **typed, **said, "closed": end}))
 
 

@@ -123,6 +123,15 @@ def test_the_file_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="there are no such links")
+def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("all")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="link"):
+        private_file.begin(tmp_path / "link")
+    assert (tmp_path / "precious").read_text() == "all"
+
+
 def test_nothing_of_a_killed_process_stays_when_the_next_comes(tmp_path: Path) -> None:
     for name in ("1.json", ".1.json.partial", "1.lock"):
         (tmp_path / name).write_text("{}")

@@ -75,6 +75,23 @@ def test_a_process_that_is_gone_does_not_rest() -> None:
     assert not process.rests(child.pid)
 
 
+RUNS = {
+    "the engine process": "from flash_ls.shared.main import run; run(home, home, {})",
+    "a server": "from flash_ls.server import serve; serve(lambda config, progress: None, home)",
+}
+
+
+@pytest.mark.parametrize("what", RUNS)
+def test_what_has_caches_keeps_no_memory(what: str, tmp_path: Path) -> None:
+    code = (
+        f"from flash_ls import process; process.keep_no_memory = lambda: print('called', file=sys.stderr); {RUNS[what]}"
+    )
+    code = f"import sys; from pathlib import Path; home = Path(sys.argv[1]); {code}"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=WAIT_S)
+    assert b"called" in done.stderr
+
+
 def test_caches_take_what_is_in_use() -> None:
     taken = [
         float(subprocess.run([sys.executable, "-c", CACHES, *mode], cwd=ROOT, capture_output=True, check=True).stdout)

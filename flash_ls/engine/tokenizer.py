@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer as Backend
 
+from flash_ls.errors import ModelError
+
 
 def _byte_of_character() -> dict[str, int]:
     """The inverse of GPT-2's byte-to-character table: printable Latin-1 is itself, the rest begins at U+0100."""
@@ -23,7 +25,11 @@ class Tokenizer:
     """A byte-level BPE tokenizer without special tokens: any text encodes, and decodes to itself."""
 
     def __init__(self, path: Path) -> None:
-        self._backend = Backend.from_file(str(path))
+        """Raises `ModelError` if the file cannot be read."""
+        try:
+            self._backend = Backend.from_file(str(path))
+        except Exception as error:  # the library has no type of its own
+            raise ModelError(f"The file {path} is broken; run `flash-ls model build` ({error}).") from error
         byte_of = _byte_of_character()
         spelled = [b""] * self._backend.get_vocab_size()
         for token, index in self._backend.get_vocab().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import sys
@@ -14,10 +15,18 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from flash_ls import process
 from flash_ls.shared.messages import MOST_BYTES, Message
 
 WINDOWS = sys.platform == "win32"
 BACKLOG = 16
+SILENCE_S = 0.4
+"""So long the process may say nothing before it is asked whether it runs; a thread of its own answers that at once."""
+MOST_SILENCES = 50
+"""After which it is stuck, though it seems to work: other programs may keep it from the processor or the disk, and
+another process would be no better off."""
+MOST_RESTS = 2
+"""The same for a process that does not even work; one that wakes later than its server after a sleep gets a second."""
 
 In = TypeVar("In")
 
@@ -51,6 +60,22 @@ class Channel(Generic[In]):
             return self._connection.poll(timeout_s)
         except OSError:
             return True
+
+    def await_or_kill(self, pid: int) -> None:
+        """Have `receive` not block; end the process at the other end if it says nothing, and raise `TimeoutError`.
+
+        Silences are counted, as a clock goes on while this process is stopped.
+        """
+        rests = 0
+        for _ in range(MOST_SILENCES):
+            if self.has_more(SILENCE_S):
+                return
+            rests = rests + 1 if process.rests(pid) else 0
+            if rests == MOST_RESTS:
+                break
+        with contextlib.suppress(OSError):
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        raise TimeoutError("it does not answer")
 
     def hang_up(self) -> None:
         """Have both ends notice that it is over. From any thread."""
@@ -111,9 +136,19 @@ def is_ours(connection: Connection) -> bool:
     """Whether the other end is a process of this user, as far as the system tells (SO_PEERCRED, on Linux)."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
+    return _credentials(connection)[1] == os.getuid()
+
+
+def pid_of(connection: Connection) -> int | None:
+    """The process at the other end, as far as the system tells; None also for one that it does not show to us."""
+    return _credentials(connection)[0] or None if hasattr(socket, "SO_PEERCRED") else None
+
+
+def _credentials(connection: Connection) -> tuple[int, int, int]:
+    """Process, user, group (unix(7))."""
     with socket.socket(fileno=os.dup(connection.fileno())) as peer:
-        _, user, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return bool(user == os.getuid())
+        said = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return struct.unpack("3i", said)
 
 
 def _new_key(folder: Path, name: str) -> bytes:

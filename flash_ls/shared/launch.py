@@ -29,7 +29,7 @@ from flash_ls import __version__, private_file
 from flash_ls.config import Config
 from flash_ls.errors import ModelError
 from flash_ls.shared import messages
-from flash_ls.shared.channel import Channel, connect
+from flash_ls.shared.channel import Channel, connect, pid_of
 
 TAKEN = 75
 """The status of a process that ends because another has its name (EX_TEMPFAIL)."""
@@ -113,8 +113,11 @@ class Launch:
         return self._meeting.folder / f"{self._meeting.name}.log"
 
     def _greeted(self) -> tuple[Channel[messages.ToServer], messages.Hello]:
-        channel = Channel(connect(*self._meeting), messages.TO_SERVER)
+        connection = connect(*self._meeting)
+        channel = Channel(connection, messages.TO_SERVER)
         try:
+            if pid := pid_of(connection):
+                channel.await_or_kill(pid)  # or it may be stuck for ever
             hello = channel.receive()
             if not isinstance(hello, messages.Hello):
                 raise ValueError("no greeting")

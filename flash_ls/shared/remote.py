@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 
-from flash_ls import process
 from flash_ls.deadline import Deadline, Spent
 from flash_ls.engine.decode import Generation, GenerationParams
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
 from flash_ls.shared import messages
-from flash_ls.shared.channel import Channel
-
-SILENCE_S = 0.4
-"""So long the process may say nothing before it is asked whether it runs; a thread of its own answers that at once."""
-MOST_SILENCES = 8
-"""After which it is stuck, though it seems to work: other programs may keep it from the processor or the disk."""
-MOST_RESTS = 2
-"""The same for a process that does not even work; one that wakes later than its server after a sleep gets a second."""
+from flash_ls.shared.channel import SILENCE_S, Channel
 
 log = logging.getLogger(__name__)
 
@@ -146,26 +136,9 @@ class RemoteEngine:
         while isinstance(message, messages.Pong):
             if not channel.has_more(SILENCE_S):
                 channel.send(messages.Ping())
-                if not self._is_alive(channel):
-                    self._kill()
-                    raise TimeoutError("it does not answer")
+                channel.await_or_kill(self._pid)
             message = channel.receive()
         return message
-
-    def _is_alive(self, channel: Channel[messages.ToServer]) -> bool:
-        """Whether it says something in time. Silences are counted, as a clock goes on while this process is stopped."""
-        rests = 0
-        for _ in range(MOST_SILENCES):
-            if channel.has_more(SILENCE_S):
-                return True
-            rests = rests + 1 if process.rests(self._pid) else 0
-            if rests == MOST_RESTS:
-                return False
-        return False
-
-    def _kill(self) -> None:
-        with suppress(OSError):
-            os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ OPTIONS = {"min_confidence": 0.0, "budget_ms": 30_000, "statistics": False}
 CAPABILITIES = {**INLINE, "experimental": {"flashLs": {"status": True}}}
 LINES = 12
 LINE = "    total_{number} = price_of(item) * amount_of(item"
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 BETWEEN_S = 0.05
 MOST_TRIES = 3
 

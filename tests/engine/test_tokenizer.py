@@ -1,15 +1,26 @@
 """Any text encodes and comes back; what agrees with healed text; text that grows by whole characters."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flash_ls.engine.tokenizer import TextStream, Tokenizer
+from flash_ls.errors import ModelError
 from tests.toy_model import SHAPE, SPECIALS
 
 AWKWARD = "a \t\r\n\f\v'sé\u0301\u00ad\ufeff\u2028😀😃👩‍👧<|>_1İſ語"
+
 Texts = st.text(max_size=60) | st.text(AWKWARD, max_size=60)
 TokenLists = st.lists(st.integers(0, SHAPE.vocabulary - 1), max_size=24)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "\0" * 99])
+def test_a_broken_file_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(ModelError, match="run `flash-ls model build`"):
+        Tokenizer(tmp_path / "tokenizer.json")
 
 
 @given(Texts)

@@ -22,7 +22,7 @@ from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineLost, ModelError
-from flash_ls.shared import launch, messages, remote
+from flash_ls.shared import channel, launch, messages
 from flash_ls.shared.channel import Channel
 from flash_ls.shared.launch import TAKEN, Launch, Meeting, meeting
 from flash_ls.shared.loading import environment
@@ -114,7 +114,7 @@ def test_a_process_killed_while_it_decodes_costs_one_answer(place: Place) -> Non
 
 def test_a_stuck_process_is_replaced(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would be given for ever if it were at work."""
-    monkeypatch.setattr(remote, "MOST_SILENCES", 10**6)
+    monkeypatch.setattr(channel, "MOST_SILENCES", 10**6)
     engine = place.engine()
     answer = ask(engine)
     place.kill(signal.SIGSTOP)
@@ -158,6 +158,13 @@ def test_a_process_that_is_told_to_end_ends_in_order(place: Place, told: signal.
     assert ask(engine) == answer
 
 
+def test_a_process_that_is_stuck_when_a_server_comes_is_replaced(place: Place) -> None:
+    answer = ask(place.engine())
+    place.kill(signal.SIGSTOP)
+    assert ask(place.engine()) == answer
+    assert len(place.pids) == 2
+
+
 def test_a_removed_socket_is_no_harm(place: Place) -> None:
     engine = place.engine()
     answer = ask(engine)
@@ -189,9 +196,10 @@ def test_who_waits_for_a_start_may_be_cancelled(place: Place) -> None:
     assert len(place.pids) == 1
 
 
-def test_a_folder_that_is_open_to_others_is_not_used(place: Place) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o701])
+def test_a_folder_that_is_open_to_others_is_not_used(place: Place, mode: int) -> None:
     assert place.meeting.is_private
-    place.meeting.folder.chmod(0o777)
+    place.meeting.folder.chmod(mode)
     assert not place.meeting.is_private
 
 

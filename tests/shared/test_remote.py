@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -216,6 +217,17 @@ def test_a_process_whose_pass_never_ends_does(
     hold.set()
 
 
+def test_a_slow_machine_gets_more_time(shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", engine_process.LOOK_S)
+    shared.process._pass_s = 1.0
+    hold = threading.Event()
+    shared.model = WatchedModel(model, before=lambda number: hold.wait(WAIT_S))
+    channel, _ = shared.connect()
+    channel.send(_generate(PROMPT))
+    assert not shared.ended.wait(4 * engine_process.LOOK_S)
+    hold.set()
+
+
 def test_passes_that_end_are_not_taken_for_one_that_does_not(
     shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,11 +255,14 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("what", LOOKS)
-def test_a_silent_process_is_looked_at(shared: SharedToy, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_a_silent_process_is_looked_at(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     speaks, rests, alive = LOOKS[what]
     monkeypatch.setattr(process, "rests", Mock(side_effect=rests))
-    engine = RemoteEngine(shared.connect, shared.tokenizer)
-    assert engine._is_alive(Mock(has_more=Mock(side_effect=speaks))) == alive
+    monkeypatch.setattr(os, "kill", kill := Mock())
+    monkeypatch.setattr(Channel, "has_more", Mock(side_effect=speaks))
+    with nullcontext() if alive else pytest.raises(TimeoutError):
+        Channel(Mock(), messages.TO_SERVER).await_or_kill(77)
+    assert kill.called == (not alive)
 
 
 def test_what_a_process_holds_is_known(shared: SharedToy) -> None:
