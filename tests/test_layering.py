@@ -20,7 +20,7 @@ LAYERS = [
     "completer",
     "loading suggestion completion_cache protocol progress_bar",
     "suggester bookkeeping",
-    "local shared",
+    "local shared answering",
     "server doctor",
     "cli",
     "__main__",
