@@ -325,9 +325,9 @@ class FlashServer(LanguageServer):
 
     def _join(self) -> None:
         self.books.join()
+        self.crashes.end()  # before what may never end
         self.requests.join()
         self._loading.join()
-        self.crashes.end()
 
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:
