@@ -296,7 +296,8 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flash-ls", description="Code completion that runs on your own machine.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--in-process", action="store_true", help="have a model of its own for this server")
-    parser.add_argument("--log-level", choices=LEVELS, default=Config().log_level, help="default: %(default)s")
+    told = "how much to log on stderr (default: %(default)s)"
+    parser.add_argument("--log-level", choices=LEVELS, default=Config().log_level, help=told)
     parser.set_defaults(command=run_server)
     commands = parser.add_subparsers(title="commands", description="without one, serve an editor on stdin and stdout")
     one = commands.add_parser("complete", help="complete the code at one place of a file")

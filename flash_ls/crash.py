@@ -95,7 +95,7 @@ def _write(folder: Path, facts: Mapping[str, object]) -> None:
     """Keep a report in the place of the oldest."""
     seconds, rest = divmod(time.time_ns(), 10**9)
     versions = {"flash-ls": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    versions |= {name: metadata.version(name) for name in PACKAGES}
+    versions |= {one.name: one.version for one in metadata.distributions() if one.name in PACKAGES}
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{rest:09}-{os.getpid()}.json"
     with contextlib.suppress(OSError):
         private_file.write(folder / name, json.dumps({"time": seconds, **versions, **facts}, indent=1))
@@ -117,7 +117,7 @@ def _collect(folder: Path) -> None:
         if dump:
             steps = trace.native_steps(dump)
             _write(folder, {"role": "native code", "error": dump.split("\n")[0], "trace": steps})
-        if dump or not _runs(int(path.stem)):
+        if dump or not (path.stem.isdecimal() and _runs(int(path.stem))):
             path.unlink(missing_ok=True)
 
 

@@ -22,12 +22,13 @@ from pygls.io_ import StdoutWriter
 from pygls.lsp.server import LanguageServer
 
 from flash_ls import __version__, log, process, status
+from flash_ls.answering import Answering
 from flash_ls.bookkeeping import Bookkeeping
 from flash_ls.config import SECTION, Config, parse, plain
 from flash_ls.context import Context
 from flash_ls.crash import CrashReports
 from flash_ls.document import Document, DocumentStore, Encoding, Snapshot
-from flash_ls.errors import OWN_FAULT, Cancelled, DocumentError, EngineLost, FlashLsError, MessageError
+from flash_ls.errors import OWN_FAULT, Cancelled, DocumentError, FlashLsError, MessageError
 from flash_ls.frames import Frames
 from flash_ls.journal import Reason
 from flash_ls.language import EXTENSIONS
@@ -39,7 +40,7 @@ from flash_ls.project import Project
 from flash_ls.protocol import FlashProtocol, extensions, lenient_converter, place, read_position
 from flash_ls.requests import Requests
 from flash_ls.status import Said, Status
-from flash_ls.suggester import Answer, Suggester
+from flash_ls.suggester import Suggester
 from flash_ls.suggestion import extension, label, whole_word
 from flash_ls.uri import file_name, local_path
 
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
     from flash_ls.completer import Completer, Completion
     from flash_ls.document import Change
-    from flash_ls.journal import Entry
     from flash_ls.pro.pro import Answers
 
 TRIGGER_CHARACTERS = [".", ":", "(", "[", "{", "=", ",", " "]
@@ -105,6 +105,7 @@ class FlashServer(LanguageServer):
         self.suggester = Suggester(self.requests, self._refresh, better, self.pro)
         self.status = Status(self._tell_status)
         self.crashes = CrashReports(home, "server", self._facts)
+        self.answering = Answering(self.suggester, self.status, self.books, partial(self.tell, types.MessageType.Error))
         self._initial_config = self.config
         self._loading, self._loading_pro = Loading(load), Loading(load_pro)
         self._roots: list[str] = []
@@ -251,8 +252,7 @@ class FlashServer(LanguageServer):
         """The document for which completions are requested, or None, which is noted as well."""
         snapshot = self.snapshot(uri, position)
         if snapshot is None:
-            entry = self.books.refused(uri, Reason.TOO_LARGE if uri in self.documents else Reason.NOT_OPEN)
-            self._end(entry, entry.reason)
+            self.answering.refuse(uri, Reason.TOO_LARGE if uri in self.documents else Reason.NOT_OPEN)
         return snapshot
 
     def snapshot(self, uri: str, position: types.Position) -> Snapshot | None:
@@ -267,43 +267,6 @@ class FlashServer(LanguageServer):
         except DocumentError as error:
             self.tell(types.MessageType.Warning, str(error))
             return None
-
-    async def complete(self, snapshot: Snapshot, asked: int) -> list[Completion]:
-        """What to show at the cursor: as many as were `asked` for, or if none was, one sure completion or nothing."""
-        began = time.monotonic()
-        found = await self.suggestions(snapshot, asked)
-        if found and not asked:
-            self.books.shown(snapshot, found[0], _ms_since(began))
-        return found
-
-    async def suggestions(self, snapshot: Snapshot, asked: int) -> list[Completion]:
-        """The same, also for a text that the document only may become."""
-        began, answer = time.monotonic(), Answer([], "error")
-        with self.status.thinking():
-            try:
-                answer = await self._answer(snapshot, asked)
-            except asyncio.CancelledError:
-                answer = Answer([], "cancelled")
-                raise
-            except EngineLost as error:
-                logger.warning(str(error))
-                answer = Answer([], error.reason)
-            except FlashLsError as error:
-                self.tell(types.MessageType.Error, str(error))
-            finally:
-                self._end(self.books.answered(snapshot, answer, _ms_since(began)), answer.reason)
-        return [completion for completion in answer.completions if completion.text]
-
-    async def _answer(self, snapshot: Snapshot, asked: int) -> Answer:
-        if self.suggester.completer is None:
-            return Answer([], self.status.now.reason)
-        return await self.suggester.suggest(snapshot, asked)
-
-    def _end(self, entry: Entry, source: str) -> None:
-        """A request has ended."""
-        _log_request(entry, source)
-        if self.suggester.completer is not None:
-            self.status.answered(entry.reason)
 
     def report(self) -> dict[str, object]:
         """What this server is, what it does, and how the last requests ended. No code is in it."""
@@ -436,11 +399,11 @@ class FlashServer(LanguageServer):
 
     def _join(self) -> None:
         self.books.join()
+        self.crashes.end()  # before what may never end
         self.requests.join()
         self.pro.join()
         self._loading.join()
         self._loading_pro.join()
-        self.crashes.end()
 
 
 def initialize(server: FlashServer, params: types.InitializeParams) -> None:
@@ -504,7 +467,7 @@ async def inline_completion(
     document = server.documents.get(uri)
     if selected is not None:
         return await _complete_selected(server, document, snapshot, selected)
-    found = await server.complete(snapshot, MOST_ITEMS if invoked else 0)
+    found = await server.answering.complete(snapshot, MOST_ITEMS if invoked else 0)
     ranges = [_range(document, completion.start, completion.end) for completion in found]
     items = zip(found, ranges, strict=True)
     return [types.InlineCompletionItem(completion.text, range=span) for completion, span in items] or None
@@ -514,7 +477,7 @@ async def completion(server: FlashServer, params: types.CompletionParams) -> typ
     """The same for a client without inline completion, as one item of its menu (LSP: textDocument/completion)."""
     snapshot = server.requested(params.text_document.uri, params.position)
     invoked = params.context is None or params.context.trigger_kind == types.CompletionTriggerKind.Invoked
-    found = await server.complete(snapshot, int(invoked)) if snapshot else []
+    found = await server.answering.complete(snapshot, int(invoked)) if snapshot else []
     document = server.documents.get(params.text_document.uri) if found else None
     items = [_menu_item(document, snapshot, found[0])] if document and snapshot else []
     return types.CompletionList(is_incomplete=True, items=items)
@@ -586,7 +549,7 @@ async def _complete_selected(
     if not start <= snapshot.cursor <= end:
         return None
     accepted = snapshot.replaced(start, end, selected.text)
-    found = await server.suggestions(accepted, 0)
+    found = await server.answering.suggestions(accepted, 0)
     text = extension(accepted, start, found[0]) if found else None
     return [types.InlineCompletionItem(text, range=selected.range)] if text else None
 
@@ -602,13 +565,3 @@ def _menu_item(document: Document, snapshot: Snapshot, completion: Completion) -
         insert_text_mode=types.InsertTextMode.AsIs,
         text_edit=types.TextEdit(_range(document, start, completion.end), text),
     )
-
-
-def _log_request(entry: Entry, source: str) -> None:
-    """One line, with nothing of the user's code in it but the file's name."""
-    fields = {"file": entry.file, "version": entry.version, "reason": source, "ms": round(entry.milliseconds)}
-    logger.info("complete", fields | {"prompt_tokens": entry.prompt_tokens, "cached_tokens": entry.cached_tokens})
-
-
-def _ms_since(began: float) -> float:
-    return (time.monotonic() - began) * 1000

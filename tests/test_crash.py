@@ -140,6 +140,17 @@ def test_what_native_code_says_as_it_dies_becomes_a_report(tmp_path: Path) -> No
     assert [one.suffix for one in path.parent.iterdir()] == [".json"]
 
 
+@needs_posix
+def test_what_a_killed_process_has_left_is_deleted(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
+        pass
+    (tmp_path / "crashes").mkdir()
+    for name in (f"{dead.pid}.dump", f"{os.getpid()}.dump", "odd.dump"):
+        (tmp_path / "crashes" / name).touch()
+    assert crash.newest(tmp_path) is None
+    assert [path.name for path in (tmp_path / "crashes").iterdir()] == [f"{os.getpid()}.dump"]
+
+
 def test_what_ends_the_process_is_reported(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", ENDS, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -21,7 +21,7 @@ LAYERS = [
     "loading suggestion completion_cache protocol progress_bar",
     "pro",
     "suggester bookkeeping",
-    "local shared",
+    "local shared answering",
     "team",
     "server doctor",
     "cli",

@@ -218,8 +218,8 @@ def test_a_process_whose_pass_never_ends_does(
 
 
 def test_a_slow_machine_gets_more_time(shared: SharedToy, model: OnnxModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_process, "LONGEST_PASS_S", engine_process.LOOK_S)
-    shared.process._pass_s = 1.0
+    monkeypatch.setattr(watchdog, "LONGEST_PASS_S", engine_process.LOOK_S)
+    shared.process._watchdog = watchdog.Watchdog(shared.turns, pass_s=1.0)
     hold = threading.Event()
     shared.model = WatchedModel(model, before=lambda number: hold.wait(WAIT_S))
     channel, _ = shared.connect()
