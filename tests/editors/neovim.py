@@ -18,7 +18,7 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "editors" / "nvim"
 COLUMNS, LINES = 80, 24
-WAIT_S = 10.0
+WAIT_S = 30.0
 POLL_S = 0.002
 
 SCREEN = """

@@ -20,7 +20,7 @@ SUITE = EXTENSION / "test" / "host"
 WIDTH, HEIGHT = 1000, 640
 WAIT_S = 45.0
 START_S = 60.0
-SUITE_S = 120.0
+SUITE_S = 300.0
 
 
 def button(label: str) -> str:
