@@ -21,6 +21,8 @@ from flash_ls.team.frames import MOST_BYTES, ROUTE_HEADER, Request, framed, weig
 # Ray reads these when it is imported; its processes get them from this one.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_SERVE_SESSION_ID_HEADER_KEY"] = ROUTE_HEADER
+os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")  # a machine may have much else to do
+os.environ.setdefault("RAY_worker_niceness", "0")  # by default engines give way to all else
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 

@@ -20,6 +20,7 @@ from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import Cancelled, EngineBusy, EngineRefused
+from flash_ls.team import client
 from flash_ls.team.frames import MOST_BYTES, PATH
 from tests.shared.test_remote import PARAMS, PROMPT, ask, essence, tokens_of
 from tests.team.team_process import TOKEN, TeamProcess, write_certificate
@@ -36,6 +37,8 @@ def server(toy_folder: Path, model: OnnxModel, tmp_path_factory: pytest.TempPath
     write_certificate(certificate)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(certificate))
+        patch.setattr(client, "CONNECT_S", WAIT_S)  # this machine may have much else to do
+        patch.setattr(client, "SILENCE_S", WAIT_S)
         with TeamProcess(folder / "home", toy_folder, OPTIONS, certificate) as process:
             wait_until(lambda: len(process.replicas()) == 2)
             yield process
