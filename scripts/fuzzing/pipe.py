@@ -67,7 +67,7 @@ class Pipe:
                     pass
                 case None if may_be_lost:
                     del self.client.copies[uri]
-                case [_, _, True] if may_be_lost:
+                case [_, _, True] if len(copy.text.encode()) > 1000 or may_be_lost:  # settings are mutated too
                     del self.client.copies[uri]
                 case other:
                     raise Differs(f"{uri}: {other!r}, not {copy}")

@@ -26,7 +26,7 @@ from flash_ls.config import Config
 from flash_ls.errors import MessageError
 from flash_ls.frames import Frames
 from flash_ls.workspace import Workspace
-from scripts.fuzzing.client import Client
+from scripts.fuzzing.client import Client, Copy
 from scripts.fuzzing.echo import load
 from scripts.fuzzing.edits import OWN, note
 from scripts.fuzzing.finding import Differs, Fault, Hang, Steps, time_limit
@@ -145,15 +145,15 @@ class Session:
         if self.faults:
             raise Fault(self.faults[0])
         for uri, copy in list(self.client.copies.items()):
-            if uri not in self.server.documents:
-                if not may_be_lost:
-                    raise Differs(f"{uri} is not open")
+            found = self.server.documents.get(uri) if uri in self.server.documents else None
+            if may_be_lost if found is None else found.too_large and self._is_large(copy, may_be_lost):
                 del self.client.copies[uri]
-                continue
-            document = self.server.documents.get(uri)
-            if (document.text, document.version) != (copy.text, copy.version) or document.too_large:
-                if not (may_be_lost and document.too_large):
-                    raise Differs(f"{uri}: {document.version} {document.text!r}, not {copy.version} {copy.text!r}")
+            elif found is None or found.too_large or (found.text, found.version) != (copy.text, copy.version):
+                raise Differs(f"{uri}: {found and (found.version, found.text)}, not {(copy.version, copy.text)}")
+
+    def _is_large(self, copy: Copy, may_be_lost: bool) -> bool:
+        """Whether a text need not be kept: a setting may just have changed, and changed back."""
+        return may_be_lost or len(copy.text.encode()) > self.server.config.max_file_bytes
 
     async def finish(self) -> None:
         """Check that all is well at the end, and end it."""
