@@ -136,7 +136,10 @@ class Fuzz:
         limit = max(1.0, self.end - time.monotonic())
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "scripts.fuzzing.guided", *arguments], cwd=ROOT, capture_output=True, timeout=limit
+                [sys.executable, "-m", "scripts.fuzzing.guided", *arguments],
+                cwd=ROOT,
+                capture_output=True,
+                timeout=limit,
             )
             tail = done.stderr.decode(errors="replace")[-2000:]
         except subprocess.TimeoutExpired:

@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from flash_ls import document, protocol
 from flash_ls.document import DocumentStore
 from flash_ls.errors import DocumentError
+from flash_ls.server import create_server
+from tests.fake_server import ready
 from tests.lsp_client import INLINE, LspError, LspProcess, python_module
 
 FILE = "file:///home/a.py"
@@ -183,17 +186,29 @@ def test_before_initialize_and_after_shutdown_requests_are_refused() -> None:
     assert client.hang_up() == 0
 
 
-def test_too_many_requests_at_once_are_refused_and_the_rest_answered(client: Patient) -> None:
-    uris = [f"file:///home/busy{number}.py" for number in range(protocol.MOST_PENDING + 20)]
-    for uri in uris:
-        client.open(uri, "python", "BUSY")
-    calls = [client.start_inline(uri, 0, 4) for uri in uris]
-    with pytest.raises(LspError, match=FAILED):
-        client.wait(calls[-1])
-    for uri in uris:
-        client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
-    assert client.wait(calls[0]) is None
-    assert shown(client, FILE) == "ab|"
+def test_more_requests_than_can_wait_are_refused(tmp_path: Path) -> None:
+    sent: list[Any] = []
+    server = create_server(ready, tmp_path)
+    server.begun = True
+    server.protocol.set_writer(Written(sent))
+    server.protocol._request_futures = {number: Future() for number in range(protocol.MOST_PENDING - 1)}
+    for number in (1001, 1002):
+        server.protocol.receive(json.dumps({"id": number, "method": "test/ping", "params": {}}).encode())
+        server.protocol._request_futures[number] = Future()
+    assert [answer["error"]["code"] for answer in sent] == [-32601, int(FAILED)]
+
+
+class Written:
+    """What a server writes, as messages."""
+
+    def __init__(self, messages: list[Any]) -> None:
+        self._messages = messages
+
+    def write(self, data: bytes) -> None:
+        self._messages.append(json.loads(data.partition(b"\r\n\r\n")[2]))
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def test_an_answer_with_the_id_of_an_own_request_is_none_to_it(client: Patient) -> None:
@@ -356,7 +371,9 @@ def test_no_file_outside_of_the_folders_is_read(outside: Path, name: str) -> Non
         assert known(client, "outside_name") == "nothing"
 
 
-@pytest.mark.parametrize("scheme", ["", "other", "vscode-remote://host", "file:", "file://host", "untitled:", "c:", "file:///c:"])
+@pytest.mark.parametrize(
+    "scheme", ["", "other", "vscode-remote://host", "file:", "file://host", "untitled:", "c:", "file:///c:"]
+)
 def test_a_folder_that_is_no_local_path_is_not_read(
     outside: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

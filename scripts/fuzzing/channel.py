@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import msgspec
 
-from flash_ls.engine.decode import GenerationParams
 from flash_ls.deadline import Deadline
+from flash_ls.engine.decode import GenerationParams
 from flash_ls.engine.manifest import TOKENIZER_FILE
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
@@ -131,5 +131,3 @@ class Engines:
 
     def _answer(self) -> list[int]:
         return self._honest.generate(PROMPT, GenerationParams(4, frozenset()), Deadline(60_000)).tokens
-
-

@@ -31,7 +31,26 @@ from scripts.fuzzing.finding import Fault, Hang, Steps, time_limit
 LONGEST_S = 10.0
 """Of one input, on a machine that does much else."""
 SAMPLES = Path(manifest.__file__).parents[1] / "artifact" / "calibration"
-REPEATED = ("(", "[", "{", "if x:\n ", "{\n", "/*", '"""', "'", "`", "\\", "<", "#", "do ", "a(", "=> {", " ", "\t", "\n")
+REPEATED = (
+    "(",
+    "[",
+    "{",
+    "if x:\n ",
+    "{\n",
+    "/*",
+    '"""',
+    "'",
+    "`",
+    "\\",
+    "<",
+    "#",
+    "do ",
+    "a(",
+    "=> {",
+    " ",
+    "\t",
+    "\n",
+)
 LONGEST = 60_000
 
 
@@ -81,7 +100,27 @@ def _data(chance: Random, target: str) -> str:
     return (data if chance.randrange(3) else mutations.garbled(data, chance)).decode("utf-8", "replace")
 
 
-_BITS = ("*", "**", "/", "a", "*a", "**/", "!", "[", "]", "[!", "?", "\\", "#", "\n", " ", "file://", "%2e%2e", "..", ":")
+_BITS = (
+    "*",
+    "**",
+    "/",
+    "a",
+    "*a",
+    "**/",
+    "!",
+    "[",
+    "]",
+    "[!",
+    "?",
+    "\\",
+    "#",
+    "\n",
+    " ",
+    "file://",
+    "%2e%2e",
+    "..",
+    ":",
+)
 _COUNTS = {"outcome/python/accepted": 3, "probability/5/right": 2, "latency/model/4": 1}
 _FILES = {
     "settings": json.dumps(mutations.SETTINGS),

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 from pygls.protocol import json_rpc
@@ -218,19 +218,23 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         self._stray: list[str] = []
         self._loop.set_exception_handler(lambda loop, context: self._strays(context))
-        threading.excepthook = lambda failure: self._stray.append(repr(failure.exc_value))
         self._patches = [
+            patch.object(threading, "excepthook", lambda failure: self._stray.append(repr(failure.exc_value))),
             patch.object(server, "lenient_converter", _converter),
             patch.object(project, "Workspace", partial(Workspace, max_files=20)),
             patch.object(json_rpc.traceback, "format_exc", str),  # most of the time, for a log that nobody reads
         ]
+        self._patches += [_logging(name) for name in ("pygls", "flash_ls")]
         for each in self._patches:
             each.start()
-        for name in ("pygls", "flash_ls"):
-            logging.getLogger(name).handlers = [_LOG]
-            logging.getLogger(name).propagate = False
-        logging.getLogger("pygls").setLevel(logging.CRITICAL)
-        logging.getLogger("flash_ls").setLevel(logging.INFO)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in self._patches:
+            each.stop()
+        self._loop.close()
 
     def _strays(self, context: dict[str, Any]) -> None:
         """What nobody waits for; what is under way at the end of a session is no matter."""
@@ -256,3 +260,9 @@ class Runner:
             await session.end()
             raise
         await session.finish()
+
+
+def _logging(name: str) -> Any:
+    """What is logged is made, and goes nowhere; pygls logs no less than what is critical, as in `serve`."""
+    level = logging.CRITICAL if name == "pygls" else logging.INFO
+    return patch.multiple(logging.getLogger(name), handlers=[_LOG], propagate=False, level=level)
