@@ -115,7 +115,7 @@ def test_a_finding_is_run_again(tmp_path: Path) -> None:
         tmp_path
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, ROOT / "scripts" / "fuzz.py", "--replay", path]
+    command: list[str | Path] = [sys.executable, ROOT / "scripts" / "fuzz.py", "--replay", path]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "KeyError: 'no such'\n")
 

@@ -287,7 +287,7 @@ def test_all_documents_together_are_limited(how: str, monkeypatch: pytest.Monkey
     if how == "edited":
         store.change(OTHER, 2, [((0, 1), (0, 1), "x" * 9)])
     assert store.get(FILE).text == "x" * 10
-    with pytest.raises(DocumentError, match="or all open files are larger than .* together"):
+    with pytest.raises(DocumentError, match=r"or all open files are larger than .* together"):
         store.get(OTHER).snapshot(0, 0)
     store.close(FILE)
     store.change(OTHER, 3, ["x" * 12])

@@ -3,6 +3,7 @@
 A step is `{"target": NAME, "text": SOURCE, "language": NAME, "cursor": NUMBER}`.
 """
 
+import contextlib
 import json
 import tempfile
 import time
@@ -183,10 +184,8 @@ def _read_presence(source: str, language: str, cursor: int) -> None:
 def _read_manifest(source: str, language: str, cursor: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, manifest.FILE_NAME).write_bytes(source.encode("utf-8", "replace"))
-        try:
+        with contextlib.suppress(ManifestError):
             manifest.read(Path(folder))
-        except ManifestError:
-            pass
 
 
 def _settings(source: str, language: str, cursor: int) -> None:

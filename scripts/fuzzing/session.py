@@ -1,8 +1,10 @@
 """A server in this process, and the client that speaks to it: each message is handled as if it came from a pipe.
 
 A step is `{"own": MESSAGE}`, which the client means, `{"raw": BODY}`, which may be anything, or `{"stream": BYTES}`,
-with headers of its own; bytes are told as Latin-1. `{"encoding": NAME}` is what the client counts in. After each step the documents are compared, and at the end every
-request must be answered once and a plain completion must be right.
+with headers of its own; bytes are told as Latin-1. `{"encoding": NAME}` is what the client counts in.
+
+After each step the documents are compared, and at the end every request must be answered once and a plain completion
+must be right.
 """
 
 import asyncio
@@ -12,14 +14,13 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
-
-from pygls.protocol import json_rpc
 
 from flash_ls import project, protocol, server
 from flash_ls.config import Config
@@ -218,11 +219,11 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         self._stray: list[str] = []
         self._loop.set_exception_handler(lambda loop, context: self._strays(context))
-        self._patches = [
+        self._patches: list[Any] = [
             patch.object(threading, "excepthook", lambda failure: self._stray.append(repr(failure.exc_value))),
             patch.object(server, "lenient_converter", _converter),
             patch.object(project, "Workspace", partial(Workspace, max_files=20)),
-            patch.object(json_rpc.traceback, "format_exc", str),  # most of the time, for a log that nobody reads
+            patch.object(traceback, "format_exc", str),  # most of the time, for a log that nobody reads
         ]
         self._patches += [_logging(name) for name in ("pygls", "flash_ls")]
         for each in self._patches:
