@@ -146,4 +146,4 @@ def test_mutations_reach_every_part_of_a_message() -> None:
     bodies = [mutations.body(Random(seed)) for seed in range(300)]
     assert any(b"NaN" in body for body in bodies)
     assert any(body.count(b"[") > 1000 for body in bodies)
-    assert len(set(bodies)) > 290
+    assert len(set(bodies)) > 250

@@ -347,8 +347,9 @@ def outside(tmp_path: Path) -> Path:
 
 
 def known(client: Patient, word: str) -> str:
-    client.open("file:///asks.py", "python", f"{word} {next(NUMBERS)} PROJECT")
-    return str(client.inline("file:///asks.py", 0, 99)[0]["insertText"])
+    uri = f"file:///asks{next(NUMBERS)}.py"
+    client.open(uri, "python", f"{word} PROJECT")
+    return str(client.inline(uri, 0, 99)[0]["insertText"])
 
 
 @pytest.mark.parametrize(
