@@ -349,7 +349,9 @@ def outside(tmp_path: Path) -> Path:
 def known(client: Patient, word: str) -> str:
     uri = f"file:///asks{next(NUMBERS)}.py"
     client.open(uri, "python", f"{word} PROJECT")
-    return str(client.inline(uri, 0, 99)[0]["insertText"])
+    while not (found := client.inline(uri, 0, 99, triggerKind=1)):
+        time.sleep(0.05)  # whatever a change has superseded
+    return str(found[0]["insertText"])
 
 
 @pytest.mark.parametrize(
