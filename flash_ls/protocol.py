@@ -121,11 +121,12 @@ class FlashProtocol(LanguageServerProtocol):
         """Answer a request with an error. An answer that cannot be read is one for who waits for it."""
         logger.warning("a message is refused: %s", error.message)
         msg_id = data.get("id")
-        usable = msg_id if isinstance(msg_id, int | str | float) else None
-        if "id" in data and "method" in data:
-            self._send_response(usable, error=error)  # type: ignore[arg-type]
-        elif usable in self._request_futures:
-            self._handle_response(usable, error=error)
+        if not isinstance(msg_id, int | str | float):
+            return  # nobody could tell what it answers
+        if "method" in data:
+            self._send_response(msg_id, error=error)  # type: ignore[arg-type]
+        else:
+            self._handle_response(msg_id, error=error)
 
     def _handle_response(self, msg_id: Any, result: Any = None, error: types.ResponseError | None = None) -> None:
         """Only what is waited for: a client's own request may have the same id."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -136,12 +136,17 @@ class Fuzz:
         limit = max(1.0, self.end - time.monotonic())
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "scripts.fuzzing.guided", *arguments], cwd=ROOT, capture_output=True, timeout=limit
+                [sys.executable, "-m", "scripts.fuzzing.guided", *arguments],
+                cwd=ROOT,
+                capture_output=True,
+                timeout=limit,
             )
             tail = done.stderr.decode(errors="replace")[-2000:]
         except subprocess.TimeoutExpired:
             done, tail = None, ""
-        told = json.loads(result.read_text()) if result.exists() else {"messages": 0, "inputs": 0, "finding": None}
+        told: dict[str, Any] = (
+            json.loads(result.read_text()) if result.exists() else {"messages": 0, "inputs": 0, "finding": None}
+        )
         tally.messages, tally.cases = told["messages"], told["inputs"]
         if told["finding"]:
             path = Finding(**told["finding"]).write(self.folder)

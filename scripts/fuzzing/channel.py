@@ -131,5 +131,3 @@ class Engines:
 
     def _answer(self) -> list[int]:
         return self._honest.generate(PROMPT, GenerationParams(4, frozenset()), Deadline(60_000)).tokens
-
-

@@ -43,4 +43,8 @@ def search(run: Callable[[Steps], object], examples: int, number: int) -> None:
     quiet = settings(
         max_examples=examples, database=None, deadline=None, phases=phases, suppress_health_check=list(HealthCheck)
     )
-    seed(number)(quiet(given(STEPS)(run)))()
+
+    def check(steps: Steps) -> None:
+        run(steps)
+
+    seed(number)(quiet(given(STEPS)(check)))()

@@ -21,7 +21,7 @@ LANGUAGES = ("python", "typescript", "go", "ruby", "c", "rust", "", "none\0")
 
 def text(chance: Random, most: int = 12) -> str:
     if not chance.randrange(400):
-        return chance.choice(PIECES) * chance.randrange(HUGE)
+        return str(chance.choice(PIECES)) * chance.randrange(HUGE)
     return "".join(chance.choice(PIECES) for _ in range(chance.randrange(most)))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 Steps = list[dict[str, Any]]
-TRIES = 400
-"""Runs that may be spent on making a case smaller."""
+TRIES, LONGEST_S = 400, 60.0
+"""Runs and seconds that may be spent on making a case smaller."""
 
 
 class Fault(Exception):
@@ -64,12 +65,12 @@ def fault_of(run: Callable[[Steps], object], steps: Steps) -> BaseException | No
 
 def smallest(run: Callable[[Steps], object], steps: Steps) -> Steps:
     """The fewest steps found that fail in the same way: parts are left out, ever smaller ones (ddmin)."""
-    wanted, left = type(fault_of(run, steps)), TRIES
+    wanted, left, end = type(fault_of(run, steps)), TRIES, time.monotonic() + LONGEST_S
 
     def fails(tried: Sequence[dict[str, Any]]) -> bool:
         nonlocal left
-        left -= 1
-        return type(fault_of(run, list(tried))) is wanted
+        left = left - 1 if time.monotonic() < end else 0
+        return left > 0 and type(fault_of(run, list(tried))) is wanted
 
     size = len(steps) // 2
     while size and left > 0:

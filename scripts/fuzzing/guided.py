@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import atheris
 
@@ -50,7 +51,7 @@ class Guided:
 
     def __init__(self, result: Path, home: Path) -> None:
         self._result = result
-        self._runners = {"messages": Runner(home), "parsers": parsers.Parsers(home)}
+        self._runners: dict[str, Any] = {"messages": Runner(home), "parsers": parsers.Parsers(home)}
         self.counts = {"messages": 0, "inputs": 0}
         self._runs = 0
 

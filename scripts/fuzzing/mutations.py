@@ -127,7 +127,14 @@ def _mutate_at(holder: Any, key: Any, chance: Random) -> None:
             cut = chance.randrange(len(holder[key]) + 1)
             holder[key] = holder[key][:cut] + chance.choice(("", *PIECES)) + holder[key][cut + chance.randrange(3) :]
         case 6 if isinstance(holder[key], int):
-            holder[key] = chance.choice((str(holder[key]), holder[key] / 2 if abs(holder[key]) < 2**64 else 1.5, -holder[key], holder[key] * 2**40))
+            holder[key] = chance.choice(
+                (
+                    str(holder[key]),
+                    holder[key] / 2 if abs(holder[key]) < 2**64 else 1.5,
+                    -holder[key],
+                    holder[key] * 2**40,
+                )
+            )
         case _:
             holder[key] = deepcopy(chance.choice(ODD))
 

@@ -3,6 +3,7 @@
 A step is `{"target": NAME, "text": SOURCE, "language": NAME, "cursor": NUMBER}`.
 """
 
+import contextlib
 import json
 import tempfile
 import time
@@ -31,7 +32,26 @@ from scripts.fuzzing.finding import Fault, Hang, Steps, time_limit
 LONGEST_S = 10.0
 """Of one input, on a machine that does much else."""
 SAMPLES = Path(manifest.__file__).parents[1] / "artifact" / "calibration"
-REPEATED = ("(", "[", "{", "if x:\n ", "{\n", "/*", '"""', "'", "`", "\\", "<", "#", "do ", "a(", "=> {", " ", "\t", "\n")
+REPEATED = (
+    "(",
+    "[",
+    "{",
+    "if x:\n ",
+    "{\n",
+    "/*",
+    '"""',
+    "'",
+    "`",
+    "\\",
+    "<",
+    "#",
+    "do ",
+    "a(",
+    "=> {",
+    " ",
+    "\t",
+    "\n",
+)
 LONGEST = 60_000
 
 
@@ -81,7 +101,27 @@ def _data(chance: Random, target: str) -> str:
     return (data if chance.randrange(3) else mutations.garbled(data, chance)).decode("utf-8", "replace")
 
 
-_BITS = ("*", "**", "/", "a", "*a", "**/", "!", "[", "]", "[!", "?", "\\", "#", "\n", " ", "file://", "%2e%2e", "..", ":")
+_BITS = (
+    "*",
+    "**",
+    "/",
+    "a",
+    "*a",
+    "**/",
+    "!",
+    "[",
+    "]",
+    "[!",
+    "?",
+    "\\",
+    "#",
+    "\n",
+    " ",
+    "file://",
+    "%2e%2e",
+    "..",
+    ":",
+)
 _COUNTS = {"outcome/python/accepted": 3, "probability/5/right": 2, "latency/model/4": 1}
 _FILES = {
     "settings": json.dumps(mutations.SETTINGS),
@@ -144,10 +184,8 @@ def _read_presence(source: str, language: str, cursor: int) -> None:
 def _read_manifest(source: str, language: str, cursor: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, manifest.FILE_NAME).write_bytes(source.encode("utf-8", "replace"))
-        try:
+        with contextlib.suppress(ManifestError):
             manifest.read(Path(folder))
-        except ManifestError:
-            pass
 
 
 def _settings(source: str, language: str, cursor: int) -> None:

@@ -1,5 +1,6 @@
 """A real server process over stdin and stdout, and the same steps as in `scripts.fuzzing.session`."""
 
+import contextlib
 import json
 import os
 import queue
@@ -67,7 +68,7 @@ class Pipe:
                     pass
                 case None if may_be_lost:
                     del self.client.copies[uri]
-                case [_, _, True] if may_be_lost:
+                case [_, _, True] if len(copy.text.encode()) > 1000 or may_be_lost:  # settings are mutated too
                     del self.client.copies[uri]
                 case other:
                     raise Differs(f"{uri}: {other!r}, not {copy}")
@@ -120,10 +121,8 @@ class Pipe:
     def close(self) -> int:
         """Hang up; how the process ended."""
         assert self._process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             return self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -1,8 +1,10 @@
 """A server in this process, and the client that speaks to it: each message is handled as if it came from a pipe.
 
 A step is `{"own": MESSAGE}`, which the client means, `{"raw": BODY}`, which may be anything, or `{"stream": BYTES}`,
-with headers of its own; bytes are told as Latin-1. `{"encoding": NAME}` is what the client counts in. After each step the documents are compared, and at the end every
-request must be answered once and a plain completion must be right.
+with headers of its own; bytes are told as Latin-1. `{"encoding": NAME}` is what the client counts in.
+
+After each step the documents are compared, and at the end every request must be answered once and a plain completion
+must be right.
 """
 
 import asyncio
@@ -12,21 +14,20 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
-
-from pygls.protocol import json_rpc
 
 from flash_ls import project, protocol, server
 from flash_ls.config import Config
 from flash_ls.errors import MessageError
 from flash_ls.frames import Frames
 from flash_ls.workspace import Workspace
-from scripts.fuzzing.client import Client
+from scripts.fuzzing.client import Client, Copy
 from scripts.fuzzing.echo import load
 from scripts.fuzzing.edits import OWN, note
 from scripts.fuzzing.finding import Differs, Fault, Hang, Steps, time_limit
@@ -145,15 +146,15 @@ class Session:
         if self.faults:
             raise Fault(self.faults[0])
         for uri, copy in list(self.client.copies.items()):
-            if uri not in self.server.documents:
-                if not may_be_lost:
-                    raise Differs(f"{uri} is not open")
+            found = self.server.documents.get(uri) if uri in self.server.documents else None
+            if may_be_lost if found is None else found.too_large and self._is_large(copy, may_be_lost):
                 del self.client.copies[uri]
-                continue
-            document = self.server.documents.get(uri)
-            if (document.text, document.version) != (copy.text, copy.version) or document.too_large:
-                if not (may_be_lost and document.too_large):
-                    raise Differs(f"{uri}: {document.version} {document.text!r}, not {copy.version} {copy.text!r}")
+            elif found is None or found.too_large or (found.text, found.version) != (copy.text, copy.version):
+                raise Differs(f"{uri}: {found and (found.version, found.text)}, not {(copy.version, copy.text)}")
+
+    def _is_large(self, copy: Copy, may_be_lost: bool) -> bool:
+        """Whether a text need not be kept: a setting may just have changed, and changed back."""
+        return may_be_lost or len(copy.text.encode()) > self.server.config.max_file_bytes
 
     async def finish(self) -> None:
         """Check that all is well at the end, and end it."""
@@ -218,19 +219,23 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         self._stray: list[str] = []
         self._loop.set_exception_handler(lambda loop, context: self._strays(context))
-        threading.excepthook = lambda failure: self._stray.append(repr(failure.exc_value))
-        self._patches = [
+        self._patches: list[Any] = [
+            patch.object(threading, "excepthook", lambda failure: self._stray.append(repr(failure.exc_value))),
             patch.object(server, "lenient_converter", _converter),
             patch.object(project, "Workspace", partial(Workspace, max_files=20)),
-            patch.object(json_rpc.traceback, "format_exc", str),  # most of the time, for a log that nobody reads
+            patch.object(traceback, "format_exc", str),  # most of the time, for a log that nobody reads
         ]
+        self._patches += [_logging(name) for name in ("pygls", "flash_ls")]
         for each in self._patches:
             each.start()
-        for name in ("pygls", "flash_ls"):
-            logging.getLogger(name).handlers = [_LOG]
-            logging.getLogger(name).propagate = False
-        logging.getLogger("pygls").setLevel(logging.CRITICAL)
-        logging.getLogger("flash_ls").setLevel(logging.INFO)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in self._patches:
+            each.stop()
+        self._loop.close()
 
     def _strays(self, context: dict[str, Any]) -> None:
         """What nobody waits for; what is under way at the end of a session is no matter."""
@@ -256,3 +261,9 @@ class Runner:
             await session.end()
             raise
         await session.finish()
+
+
+def _logging(name: str) -> Any:
+    """What is logged is made, and goes nowhere; pygls logs no less than what is critical, as in `serve`."""
+    level = logging.CRITICAL if name == "pygls" else logging.INFO
+    return patch.multiple(logging.getLogger(name), handlers=[_LOG], propagate=False, level=level)
