@@ -492,12 +492,11 @@ def shutdown(server: FlashServer, params: None) -> None:
     server.stop()
 
 
-def create_server(load: Loader[Completer], home: Path, config: Config, load_pro: Loader[Answers]) -> FlashServer:
-    """A server that has not started. `load` is called in a thread of its own once the client is ready.
-
-    So is `load_pro`, which brings the larger model, if the settings name one.
-    """
-    server = FlashServer(load, home, config, load_pro)
+def create_server(
+    load: Loader[Completer], home: Path, config: Config | None = None, load_pro: Loader[Completer] | None = None
+) -> FlashServer:
+    """A server that has not started; see `serve`. `load` is called in a thread of its own once the client is ready."""
+    server = FlashServer(load, home, config or Config(), pro_place.loader(load_pro or load))
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
@@ -520,7 +519,7 @@ def serve(load: Loader[Completer], home: Path, config: Config, load_pro: Loader[
     """
     log.start(config.log_level)
     process.keep_no_memory()
-    server = create_server(load, home, config, pro_place.loader(load_pro or load))
+    server = create_server(load, home, config, load_pro)
     server.crashes.start()
     process.call_on_signal(server.finish_soon)
     server.listen(sys.stdin.buffer, process.reserve_stdout())

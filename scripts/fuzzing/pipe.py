@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from flash_ls import server
+from flash_ls.errors import OWN_FAULT
 from scripts.fuzzing.client import Client
 from scripts.fuzzing.edits import OWN, note
 from scripts.fuzzing.finding import Differs, Fault, Hang, Steps
@@ -137,8 +137,8 @@ class Pipe:
                 length = int(header.split(b":")[1])
             elif header == b"\r\n":
                 message = json.loads(stdout.read(length))
-                if message.get("params", {}).get("message") == server.OWN_FAULT:
-                    message = {"id": f"pipe {self._number}", "result": server.OWN_FAULT}
+                if message.get("params", {}).get("message") == OWN_FAULT:
+                    message = {"id": f"pipe {self._number}", "result": OWN_FAULT}
                 self._came.put(message)
         self._came.put(None)
 

@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from flash_ls import project, protocol, server
 from flash_ls.config import Config
-from flash_ls.errors import MessageError
+from flash_ls.errors import OWN_FAULT, MessageError
 from flash_ls.frames import Frames
 from flash_ls.workspace import Workspace
 from scripts.fuzzing.client import Client, Copy
@@ -83,7 +83,7 @@ class Session:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "method" in message:
-            if message.get("params", {}).get("message") == server.OWN_FAULT:
+            if message.get("params", {}).get("message") == OWN_FAULT:
                 self.faults.append(_LOG.error)
         elif type(message["id"]) in (int, str):
             self.answers[message["id"]] += 1
