@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from flash_ls import server
+from flash_ls.config import Config
 from flash_ls.errors import DocumentError
 from scripts.fuzzing.echo import load
 
@@ -24,13 +25,13 @@ def text_of(ls: server.FlashServer, params: Any) -> list[object] | None:
 def main() -> None:
     made = server.create_server
 
-    def create_server(loader: Any, home: Path) -> server.FlashServer:
-        ls = made(loader, home)
+    def create_server(*given: Any) -> server.FlashServer:
+        ls = made(*given)
         ls.feature(TEXT)(text_of)
         return ls
 
     with patch.object(server, "create_server", create_server):
-        server.serve(load, Path(os.environ["FLASH_LS_HOME"]))
+        server.serve(load, Path(os.environ["FLASH_LS_HOME"]), Config())
 
 
 if __name__ == "__main__":
