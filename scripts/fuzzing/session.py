@@ -171,6 +171,7 @@ class Session:
     async def _answers_plainly(self) -> None:
         await self._begin()
         await self._own(note("workspace/didChangeConfiguration", {"settings": PLAIN}))
+        await self._until(lambda: self.server.config.max_file_bytes == PLAIN["max_file_bytes"], self._unanswered)
         document = {"uri": LAST, "languageId": "python", "version": 1, "text": "é = 😀x\r\nab"}
         await self._own(note("textDocument/didOpen", {"textDocument": document}))
         wanted = [self.client.echo(LAST, 1, 1)]
