@@ -104,7 +104,8 @@ class FlashProtocol(LanguageServerProtocol):
     def _refusal(self, data: dict[str, Any]) -> types.ResponseError | None:
         """Why a message is not to be handled now, or None (LSP: Lifecycle Messages)."""
         method, codes = data.get("method"), types.LSPErrorCodes
-        if not isinstance(method, str | None) or ("id" in data and type(data["id"]) not in (int, str)):
+        answers = "method" not in data and "id" in data
+        if not (answers or isinstance(method, str)) or ("id" in data and type(data["id"]) not in (int, str)):
             return types.ResponseError(types.ErrorCodes.InvalidRequest, "A message needs a method and a number as id.")
         if method in (None, types.EXIT):
             return None

@@ -36,8 +36,9 @@ from scripts.replaying.server import Contender, Server
 from scripts.replaying.sessions import Session, session, varied
 from scripts.replaying.typist import Habits
 from scripts.report import check_plot, table
+from tests.lsp_client import flash_ls
 
-SERVER = [sys.executable, "-m", "flash_ls"]
+SERVER = flash_ls()
 SAMPLE_S = 10.0
 WARM_MIN, WINDOW_MIN = 5, 5
 WRITTEN_S = 3.0

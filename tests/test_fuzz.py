@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flash_ls import server
+from flash_ls import answering, server
 from flash_ls.document import Document
 from scripts import fuzz
 from scripts.fuzzing import cases, channel, drawn, edits, finding, mutations, parsers
@@ -95,7 +95,7 @@ def test_an_error_in_a_handler_is_found(runner: Runner, monkeypatch: pytest.Monk
 
 def test_a_request_that_is_not_answered_is_found(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.fuzzing.session.PATIENCE_S", 0.2)
-    monkeypatch.setattr(server.FlashServer, "complete", _never)
+    monkeypatch.setattr(answering.Answering, "complete", _never)
     body = {**edits.note("textDocument/didOpen", {"textDocument": {"uri": "x"}}), "id": 1}
     assert isinstance(finding.fault_of(runner.run, [{"raw": json.dumps(body)}]), Hang)
 

@@ -41,7 +41,7 @@ OWNERS = {
     "onnx": {"artifact.graph"},
     "gguf": {"artifact.gguf_file"},
     "huggingface_hub": {"artifact.source"},
-    "http": {"pro.api"},
+    "http": {"pro.api", "team.client", "team.gate", "team.site"},
     "keyring": {"pro.key"},
 }
 LONGEST_FUNCTION = 40

@@ -77,7 +77,8 @@ def test_a_process_that_is_gone_does_not_rest() -> None:
 
 RUNS = {
     "the engine process": "from flash_ls.shared.main import run; run(home, home, {})",
-    "a server": "from flash_ls.server import serve; serve(lambda config, progress: None, home)",
+    "a server": "from flash_ls.config import Config; from flash_ls.server import serve; "
+    "serve(lambda config, progress: None, home, Config())",
 }
 
 

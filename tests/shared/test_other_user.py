@@ -5,6 +5,7 @@ import socket
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Listener
 from pathlib import Path
@@ -67,10 +68,17 @@ def home(public: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         client.initialize(options=OPTIONS | {"model": str(public / "toy")})
         client.wait_until(lambda: any("load reason=" in line for line in client.log))
         assert Typist(client, "file:///a.py", TEXT, len(TEXT), "python").ask().prompt_tokens
-        client.wait_until(lambda: bool(list((home / "run").glob("[0-9]*.json"))))
+        until(lambda: bool(list((home / "run").glob("[0-9]*.json"))))
         yield home
     for pid in engines(home):
         os.kill(pid, 9)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def connected(path: Path) -> bytes:

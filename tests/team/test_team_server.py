@@ -15,7 +15,7 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.source_file import snapshot_of_file
-from tests.lsp_client import LspProcess, python_module
+from tests.lsp_client import LspProcess, flash_ls
 from tests.team.toy_team import TOKEN, ToyTeam
 from tests.typist import Typist
 
@@ -25,7 +25,7 @@ WAIT_S = 60.0
 
 
 def start(url: str, model: Path) -> LspProcess:
-    client = LspProcess(python_module("flash_ls"), WAIT_S)
+    client = LspProcess(flash_ls(), WAIT_S)
     client.initialize(options=OPTIONS | {"model": str(model), "engine_url": url})
     client.wait_until(lambda: any("load reason=" in line for line in client.log) or bool(boxes(client)))
     return client
