@@ -1,10 +1,13 @@
 """What holds for all tests."""
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from flash_ls import log
 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
@@ -20,3 +23,12 @@ def cache_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         if request.node.get_closest_marker("model") is None:
             patch.setenv("FLASH_LS_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """A server in the test's own process sets it for the process."""
+    ours = logging.getLogger(log.OURS)
+    level = ours.level
+    yield
+    ours.setLevel(level)

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from lsprotocol import types
+
 from flash_ls import project, protocol, server
 from flash_ls.config import Config
 from flash_ls.errors import OWN_FAULT, MessageError
@@ -121,7 +123,7 @@ class Session:
         if not self._initialized:
             self._initialized = True
             await self._receive(json.dumps(note("initialized", {})).encode())
-        self.client.encoding = str(self.server.workspace.position_encoding)
+        self.client.encoding = types.PositionEncodingKind(self.server.workspace.position_encoding).value
 
     async def _receive(self, body: bytes) -> None:
         with contextlib.suppress(ValueError, RecursionError):
