@@ -33,10 +33,10 @@ def call_on_signal(end: Callable[[int], object]) -> None:
 
 
 def keep_no_memory() -> None:
-    """Have large pieces of memory go back to the system when they are freed, and come from it empty.
+    """Have large pieces of memory go back to the system when they are freed.
 
     The GNU C library raises the size of what it gives back as it meets larger ones, in each thread's arena for itself
-    (mallopt(3)): the caches of prompts would be taken from used memory, and so take all of what they may ever need.
+    (mallopt(3)).
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc

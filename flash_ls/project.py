@@ -72,7 +72,10 @@ class Project:
         with self._changing:
             waits = path in self._changed
             if not waits and len(self._changed) >= MOST_CHANGES:
-                logger.warning("more than %d files changed at once; the index may lack some of them", MOST_CHANGES)
+                logger.warning(
+                    "More than %(files)d files changed at once; the index may lack some of them.",
+                    {"files": MOST_CHANGES},
+                )
                 return
             self._changed[path] = text
         if not waits:
@@ -116,7 +119,9 @@ class Project:
             if (text := self.read(key(file.path))) is None:
                 continue
             if (left := left - len(text)) < 0:
-                logger.warning("the project is larger than %d MB; not all is indexed", MOST_CHARACTERS // 1_000_000)
+                logger.warning(
+                    "The project is larger than %(mb)d MB; not all is indexed.", {"mb": MOST_CHARACTERS // 1_000_000}
+                )
                 return
             yield key(file.path), text
 

@@ -75,7 +75,7 @@ class FlashProtocol(LanguageServerProtocol):
             self._server.lose(None)
             return
         if not isinstance(data, dict):
-            logger.warning("a message that is no object is left out")
+            logger.warning("A message of the editor is no object and is left out.")
         elif refusal := self._refusal(data):
             self._refuse(data, refusal)
         else:
@@ -120,7 +120,7 @@ class FlashProtocol(LanguageServerProtocol):
 
     def _refuse(self, data: dict[str, Any], error: types.ResponseError) -> None:
         """Answer a request with an error. An answer that cannot be read is one for who waits for it."""
-        logger.warning("a message is refused: %s", error.message)
+        logger.warning("A message of the editor is refused (%(error)s).", {"error": error.message})
         msg_id = data.get("id")
         if not isinstance(msg_id, int | str | float):
             return  # nobody could tell what it answers

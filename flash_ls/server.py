@@ -450,7 +450,7 @@ async def did_change_configuration(server: FlashServer, params: types.DidChangeC
         try:
             settings = next(iter(await server.workspace_configuration_async(asked) or []), None)
         except JsonRpcException as error:  # the client does not tell
-            logger.warning("the settings stay as they are: %s", error)
+            logger.warning("The settings stay as they are (%(error)s).", {"error": error})
             return
     await server.reconfigure(settings)
 
@@ -532,7 +532,10 @@ def _roots(server: FlashServer) -> list[str]:
     root = server.workspace.root_uri
     paths = [path for uri in folders or ([root] if root else []) if (path := local_path(uri))]
     if len(paths) > MOST_ROOTS:
-        logger.warning("the project has %d folders; the first %d are read", len(paths), MOST_ROOTS)
+        logger.warning(
+            "The project has %(folders)d folders, of which %(most)d are read.",
+            {"folders": len(paths), "most": MOST_ROOTS},
+        )
     return paths[:MOST_ROOTS]
 
 

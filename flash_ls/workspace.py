@@ -271,7 +271,7 @@ def _rules(lines: Sequence[str]) -> tuple[_Rule, ...]:
     """The rules of an ignore file, last one first. Lines that mean nothing are left out."""
     rules = tuple(rule for line in reversed(lines[-_MOST_RULES:]) if (rule := _rule(line)))
     if len(lines) > _MOST_RULES:
-        logger.info("workspace reason=max_rules rules=%d", len(lines))
+        logger.info("workspace", {"reason": "max_rules", "rules": len(lines)})
     return rules
 
 

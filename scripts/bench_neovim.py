@@ -122,6 +122,8 @@ def await_model(nvim: Neovim) -> None:
 
 
 def percentiles(times: list[float]) -> dict[str, float]:
+    if len(times) < 2:
+        return {}
     cuts = statistics.quantiles(times, n=20, method="inclusive")
     return {"p50": round(statistics.median(times), 1), "p95": round(cuts[-1], 1)}
 

@@ -10,7 +10,6 @@ the key to the change of the page. A key that agrees with what is shown keeps it
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scripts.bench_neovim import LINES, percentiles
 from tests.editors.code_server import ROOT, missing
 from tests.editors.vscode import ASK, DISMISS, View, VSCode
 
@@ -27,15 +27,6 @@ SERVER = [sys.executable, "-m", "flash_ls"]
 BUILD_S = 600
 LIMIT_S = 1.5
 PAUSE_S = 0.15
-LINES = """        other.deposit(amount)
-        self.history.append(f"transfer {amount} to {other.owner}")
-
-    def statement(self) -> str:
-        lines = [f"{self.owner}: {self.balance}"]
-        for entry in self.history:
-            lines.append(entry)
-        return "\\n".join(lines)
-"""
 SETTINGS = {
     "flashLs.server.command": SERVER,
     "flashLs.statistics": False,
@@ -96,13 +87,6 @@ def measure(path: Path, text: str, home: Path) -> list[Key]:
         vscode.press("Control+End")
         await_model(vscode)
         return type_text(vscode, text)
-
-
-def percentiles(times: list[float]) -> dict[str, float]:
-    if len(times) < 2:
-        return {}
-    cuts = statistics.quantiles(times, n=20, method="inclusive")
-    return {"p50": round(statistics.median(times), 1), "p95": round(cuts[-1], 1)}
 
 
 def summary(keys: list[Key]) -> dict[str, Any]:

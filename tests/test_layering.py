@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "flash_ls"
 LAYERS = [
     "__init__ errors uri process timer private_file trace",
-    "config deadline language",
+    "config deadline language credential",
     "frames engine document grammar brackets window postprocess requests secrets index confidence pace"
     " journal calibration presence crash",
     "syntax indentation context workspace outcomes status status_text log",
@@ -42,7 +42,7 @@ OWNERS = {
     "gguf": {"artifact.gguf_file"},
     "huggingface_hub": {"artifact.source"},
     "http": {"pro.api", "team.client", "team.gate", "team.site"},
-    "keyring": {"pro.key"},
+    "keyring": {"credential"},
 }
 LONGEST_FUNCTION = 40
 SAMPLES = PACKAGE / "artifact" / "calibration"

@@ -127,11 +127,13 @@ class OnnxModel:
         return [self._stepped(group, step, place - first) for step, place in zip(steps, places, strict=True)]
 
     def _group(self, bank: Bank, first: int, count: int) -> "_Buffers":
-        if len(self._groups) > MOST_GROUPS:
-            self._groups.clear()
-        group = self._groups.setdefault((bank, first, count), self._buffers(bank, first, count))
-        group.bind(1, 1, self._head.shortlisted)
-        return group
+        key = (bank, first, count)
+        if key not in self._groups:
+            if len(self._groups) == MOST_GROUPS:
+                self._groups.clear()
+            self._groups[key] = self._buffers(bank, first, count)
+            self._groups[key].bind(1, 1, self._head.shortlisted)
+        return self._groups[key]
 
     def _stepped(self, group: "_Buffers", step: DecodeStep, row: int) -> Logits:
         step.cache.append([step.token])

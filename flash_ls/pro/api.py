@@ -16,13 +16,13 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from threading import Timer
 from urllib.parse import urlsplit
 
+from flash_ls.credential import may_be_sent
 from flash_ls.deadline import Deadline
 from flash_ls.errors import ProFailed
 
 CONNECT_S = 3.0
 MOST_BYTES = 1 << 20
 """Of one answer."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LOST = (OSError, HTTPException)
 
 
@@ -69,7 +69,7 @@ class CompletionsServer:
         if not self.key:
             return headers
         url = urlsplit(self.url)
-        if url.scheme != "https" and url.hostname not in LOOPBACK:
+        if not may_be_sent(url.scheme, url.hostname or ""):
             raise ProFailed(f"The key is not sent to {self.host} unencrypted; set flashLs.pro_url to an https address.")
         if not (self.key.isascii() and self.key.isprintable()):
             raise ProFailed("The key in FLASH_LS_PRO_KEY has characters that no key has; set it again.")

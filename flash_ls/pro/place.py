@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from flash_ls.credential import credential
 from flash_ls.pro.api import CompletionsServer
-from flash_ls.pro.key import key_for
 from flash_ls.pro.server_model import ServerModel
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flash_ls.deadline import Progress
     from flash_ls.loading import Loader
     from flash_ls.pro.pro import Answers
+
+KEY_VARIABLE = "FLASH_LS_PRO_KEY"
 
 
 def name_of(config: Config) -> str:
@@ -40,5 +42,5 @@ def loader(load: Loader[Completer]) -> Loader[Answers]:
 
 def server_model(config: Config) -> ServerModel:
     """The one behind the configured address."""
-    url = urlsplit(config.pro_url)
-    return ServerModel(CompletionsServer(config.pro_url, config.pro_model, key_for(url.hostname or "")), config)
+    key = credential(KEY_VARIABLE, urlsplit(config.pro_url).hostname or "")
+    return ServerModel(CompletionsServer(config.pro_url, config.pro_model, key), config)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from flash_ls.errors import FlashLsError
+from flash_ls.errors import OWN_FAULT, FlashLsError
 from flash_ls.pro.budget import Budget
 from flash_ls.requests import Requests
 
@@ -90,7 +90,7 @@ class Pro:
 
     def fail(self, sentence: str) -> None:
         """It cannot be asked, for a while at least."""
-        log.warning("pro: %s", sentence)
+        log.warning(sentence)
         self._fault = sentence
         self._rests_until = asyncio.get_running_loop().time() + REST_S
         self._told()
@@ -146,14 +146,15 @@ class Pro:
         if asyncio.get_running_loop().time() < self._rests_until or not self.budget.spend():
             return
         self._told()
-        log.info("pro: asked for the %d. time", self.budget.total)
+        log.info("pro", {"asked": self.budget.total})
         try:
             work = partial(answers.complete, snapshot)
             found = await self._requests.run(KEY, self.budget_ms, work, gives_way=True)
         except FlashLsError as error:
             self.fail(str(error))
-        except Exception as error:
-            self.fail(f"The larger model met an error of ours ({type(error).__name__}); please report it.")
+        except Exception:
+            log.exception("The larger model met an error of our own.")
+            self.fail(OWN_FAULT)
         else:
             self._recover()
             if found is not None:

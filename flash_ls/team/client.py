@@ -92,7 +92,7 @@ class TeamEngine:
         except EngineAway as error:
             if deadline.expired:
                 raise
-            log.info("asked again: %s", error)
+            log.info("again", {"error": error})
             self._forget()
             return work()
 

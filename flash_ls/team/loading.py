@@ -30,5 +30,5 @@ def load_completer(config: Config, progress: Progress) -> Completer:
     try:
         precision = engine.hello().precision
     except (EngineAway, EngineBusy) as error:
-        log.warning("%s", error)
+        log.warning(str(error))
     return Completer(engine, described.prompt, config, precision=precision)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from http.client import HTTPConnection, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from flash_ls.credential import may_be_sent
 from flash_ls.errors import ConfigError
 from flash_ls.team.token import of_user
 
@@ -33,7 +33,7 @@ class Site(NamedTuple):
 def site(url: str, unencrypted: bool) -> Site:
     """Where `url` leads; `unencrypted`: even if others can read along. Raises `ConfigError`."""
     parts = _parts(url)
-    if parts.scheme == "http" and not unencrypted and not _is_here(parts.hostname or ""):
+    if not unencrypted and not may_be_sent(parts.scheme, parts.hostname or ""):
         raise ConfigError(
             f"{parts.hostname} would get your code unencrypted; use https, or set flashLs.engine_unencrypted to true."
         )
@@ -52,10 +52,3 @@ def _parts(url: str) -> SplitResult:
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigError(f"The url of the team's server has more than a host, a port and a path; {_FIX}.")
     return parts
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,34 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from importlib import import_module
 from pathlib import Path
 
+from flash_ls.credential import SERVICE, credential
 from flash_ls.errors import ConfigError
 
 VARIABLE = "FLASH_LS_ENGINE_TOKEN"
-KEYRING_SERVICE = "flash-ls"
 PATTERN = re.compile(r"[!-~]{16,512}")
 """What a token may be."""
 
 
 def of_user(host: str) -> str:
     """The user's token for a host. Raises `ConfigError`."""
-    found = (os.environ.get(VARIABLE) or _of_keyring(host) or "").strip()
+    found = credential(VARIABLE, host)
     if not PATTERN.fullmatch(found):
         fault = "has spaces or is too short" if found else "is missing"
-        raise ConfigError(
-            f"The token for {host} {fault}; set {VARIABLE}, or run `keyring set {KEYRING_SERVICE} {host}`."
-        )
-    return found
-
-
-def _of_keyring(host: str) -> str | None:
-    """What the system's keyring has, if the package `keyring` is installed and works."""
-    try:
-        found: str | None = import_module("keyring").get_password(KEYRING_SERVICE, host)
-    except Exception:  # of whatever keeps the keys here
-        return None
+        raise ConfigError(f"The token for {host} {fault}; set {VARIABLE}, or run `keyring set {SERVICE} {host}`.")
     return found
 
 

@@ -73,7 +73,7 @@ class Worker:
         except Cancelled:
             return "cancelled"
         except (ModelFailed, MemoryError) as error:
-            log.error("the model failed, and the replica ends: %s", error)
+            log.error("The model failed, so the replica ends (%(error)s).", {"error": error})
             self._fail()
             return "failed"
         except FlashLsError as error:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -109,6 +110,15 @@ def test_each_step_is_as_if_alone_in_fewer_bits(rounded: dict[str, OnnxModel], p
         alone = stepped_alone(model, prompt).values
         assert np.abs(logits.values - alone).max() < 0.2 * alone.std()
         assert logits.precise
+
+
+def test_caches_that_step_together_again_are_bound_once(model: OnnxModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = [filled(model, prompt) for prompt in PROMPTS[:3]]
+    model._groups.clear()
+    monkeypatch.setattr(model, "_buffers", made := Mock(wraps=model._buffers))
+    for token in range(5):
+        model.forward_each([DecodeStep(token, cache) for cache in caches])
+    assert made.call_count == 1
 
 
 def test_words_are_those_of_the_step(model: OnnxModel) -> None:

@@ -2,17 +2,14 @@
 
 import logging
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
 from flash_ls.deadline import Deadline
 from flash_ls.errors import Cancelled, ProFailed
-from flash_ls.pro import key as keys
 from flash_ls.pro.api import CompletionsServer, Said
 from tests.completions_server import PATH, CompletionsFake, completions_server
 
@@ -173,23 +170,3 @@ def test_a_key_that_is_none_is_not_sent(fake: CompletionsFake, key: str) -> None
 def test_a_key_is_not_sent_unencrypted_to_another_machine(fake: CompletionsFake, host: str) -> None:
     fake.url = f"http://{host}:1/v1"
     assert "https" in fault(fake, KEY)
-
-
-def test_the_key_comes_from_the_environment_else_from_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(keys.VARIABLE, raising=False)
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    assert keys.key_for("host") == ""
-    known = SimpleNamespace(get_password=lambda service, user: f"{service} {user}")
-    monkeypatch.setitem(sys.modules, "keyring", known)
-    assert keys.key_for("host") == "flash-ls host"
-    monkeypatch.setenv(keys.VARIABLE, f"{KEY}\n")
-    assert keys.key_for("host") == KEY
-
-
-def test_a_locked_keyring_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get_password(service: str, user: str) -> str:
-        raise RuntimeError("locked")
-
-    monkeypatch.delenv(keys.VARIABLE, raising=False)
-    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
-    assert keys.key_for("host") == ""
