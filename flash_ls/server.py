@@ -200,7 +200,7 @@ class FlashServer(LanguageServer):
         self.status.set(status.LOADING)
         bar = ProgressBar(self)
         try:
-            self.suggester.completer = await self._loading.run(self.config, bar.show)
+            self.suggester.serve(await self._loading.run(self.config, bar.show))
             self._adopt(self.config)
             self.books.loaded()
             self.status.set(status.READY)

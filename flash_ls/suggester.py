@@ -112,7 +112,7 @@ class Suggester:
     ) -> None:
         """`grown` is called with a document's uri when more is known than the whole lines that were answered.
 
-        `bettered` is called with it when something better is known, by the larger model.
+        `bettered` is called with it when something better is known, by the larger model or because there was none.
         """
         self._grown, self._bettered = grown, bettered
         self.pro = pro or Pro()
@@ -136,7 +136,7 @@ class Suggester:
         Raises what the completer raises but `Cancelled`.
         """
         if self.completer is None:
-            return Answer([], "loading")
+            return self.miss(snapshot)
         key = normalise(snapshot.uri)
         self._supersede(key)
         self.moved(snapshot)
@@ -151,6 +151,18 @@ class Suggester:
         finally:
             if self._waiting.get(key) is superseded:
                 del self._waiting[key]
+
+    def miss(self, snapshot: Snapshot) -> Answer:
+        """There is no model yet: who stays there until there is one is told to ask again."""
+        self.moved(snapshot)
+        self._here = snapshot
+        return Answer([], "loading")
+
+    def serve(self, completer: Completer) -> None:
+        """Answer with this model from now on."""
+        self.completer = completer
+        if self._here is not None:
+            self._bettered(self._here.uri)
 
     def changed(self, uri: str, now: Snapshot | None) -> None:
         """Answer who waits, for a text that is none any more, and stop the work unless it may serve the new one too."""

@@ -603,6 +603,19 @@ def test_who_can_ask_again_is_told_when_there_is_more(understood: bool) -> None:
         assert client.heard("flashLs/refresh") == [{"uri": uri}] * understood
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_who_typed_before_the_model_was_loaded_is_told_to_ask_again(stays: bool) -> None:
+    with start("slow") as client:
+        client.initialize(capabilities={**INLINE, "experimental": {"flashLs": {"status": True, "refresh": True}}})
+        uri = opened(client, "words")
+        assert client.inline(uri, 0, 5) is None
+        if not stays:
+            client.change(uri, 2, [{"text": "words x"}])
+        await_status(client, "ready", "")
+        assert client.inline(uri, 0, 5)[0]["insertText"]
+        assert client.heard("flashLs/refresh") == [{"uri": uri, "better": True}] * stays
+
+
 @pytest.mark.parametrize("arguments", [None, [], ["nonsense", 1]])
 def test_the_command_tells_of_the_last_requests(client: LspProcess, arguments: object) -> None:
     assert "flashLs.status" in client.result["capabilities"]["executeCommandProvider"]["commands"]
