@@ -324,6 +324,17 @@ def test_slips_are_typed_noticed_and_taken_back() -> None:
     assert slips
 
 
+def test_a_slip_that_was_mended_otherwise_is_forgotten_at_the_end() -> None:
+    words = "alphabetical " * 40
+    writing, text, unplanned = Writing(Edit("a.py", 0, 0, words), "", Pace("0"), True), "", False
+    while not unplanned:
+        step = writing.next(text, len(text))
+        assert step
+        text, unplanned = step.key.applied(text), not words.startswith(step.key.applied(text))
+    taken_back = writing.next(f"{words})", len(words) + 1)
+    assert taken_back and taken_back.key.kind == "backspace"
+
+
 def test_the_keys_of_a_session_are_counted_before_it() -> None:
     made = a_session(
         Edit("a.js", 0, 3, "f(x)"), Edit("b.js", 0, 0, "{\n}"), Edit("a.js", 4, 4, ";"), a_js="abc\n", b_js="\n"

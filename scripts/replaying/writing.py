@@ -31,7 +31,7 @@ class Writing:
         return planned and Step(self._with_slips(planned, cursor), self._pace.interval_s(self.goal.front, cursor))
 
     def _with_slips(self, planned: Key, cursor: int) -> Key:
-        if planned.kind == "backspace" and self._unnoticed:
+        if planned.kind == "backspace" and self._unnoticed and cursor < len(self.goal.front):
             self._unnoticed -= 1
             return key("type", cursor, cursor, self.goal.front[cursor])
         slip = self._slip(planned, cursor)
