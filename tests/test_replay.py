@@ -332,7 +332,8 @@ def test_a_slip_that_was_mended_otherwise_is_forgotten_at_the_end() -> None:
         assert step
         text, unplanned = step.key.applied(text), not words.startswith(step.key.applied(text))
     taken_back = writing.next(f"{words})", len(words) + 1)
-    assert taken_back and taken_back.key.kind == "backspace"
+    assert taken_back
+    assert taken_back.key.kind == "backspace"
 
 
 def test_the_keys_of_a_session_are_counted_before_it() -> None:

@@ -55,9 +55,12 @@ class Bank:
 
 
 def _reserve(size: int) -> mmap.mmap:
-    """Zeros; unlike numpy's, never in huge pages, of which a single row would take a whole one."""
+    """Zeros; unlike numpy's, never in huge pages, of which a row would take a whole one. Raises `MemoryError`."""
     private: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-    memory = mmap.mmap(-1, size, **private)
+    try:
+        memory = mmap.mmap(-1, size, **private)
+    except OSError as error:
+        raise MemoryError(error.strerror) from error
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return memory

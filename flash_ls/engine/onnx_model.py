@@ -26,6 +26,8 @@ RECHECK_BELOW = 0.7
 # What ONNX Runtime raises for a failed or terminated run; it has no common base below RuntimeError and Exception.
 _STATE = ort.capi.onnxruntime_pybind11_state
 _RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)
+_NO_MEMORY = ("bad_alloc", "allocate memory")
+"""In what ONNX Runtime and the system say of a load that takes too much."""
 _LOAD_ERRORS = (*_RUN_ERRORS, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NoSuchFile, _STATE.NotImplemented)
 
 
@@ -55,7 +57,6 @@ class OnnxModel:
         self.recheck_below = RECHECK_BELOW if precision == "mixed" else 0.0
         self.precise_from = described.shape.context + 1
         """Tokens from which on a pass takes the precise path in any case: none until it is known to be no slower."""
-        self._banks = [Bank(described.shape)]
         self._groups: dict[tuple[Bank, int, int], _Buffers] = {}
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or default_threads()
@@ -65,8 +66,9 @@ class OnnxModel:
             self._session = ort.InferenceSession(folder / graph_file(precision), options, providers=[provider])
             self._inputs = {value.name for value in self._session.get_inputs()}
             self._head = Head(folder)
-        except (*_LOAD_ERRORS, OSError, EOFError, ValueError) as error:
-            raise ModelError(f"ONNX Runtime cannot load {folder}; run `flash-ls model build` ({error}).") from error
+            self._banks = [Bank(described.shape)]
+        except (*_LOAD_ERRORS, MemoryError, OSError, EOFError, ValueError) as error:
+            raise ModelError(_refusal(described.name, folder, error)) from error
 
     def new_cache(self) -> KVCache:
         """An empty cache. Its pages take memory only once a pass writes them."""
@@ -164,6 +166,13 @@ def _places(steps: Sequence[DecodeStep]) -> tuple[Bank, list[int]]:
     (bank,) = banks
     assert isinstance(bank, Bank)
     return bank, places
+
+
+def _refusal(name: str, folder: Path, error: Exception) -> str:
+    """What the user reads of a graph that cannot be loaded."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return f"There is not enough memory for {name}; close other programs, or set the precision to int4."
+    return f"ONNX Runtime cannot load {folder}; run `flash-ls model build` ({error})."
 
 
 class _Buffers:

@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 
 from scripts.breaking import processes
+from scripts.breaking.memory_group import MemoryGroup
 from scripts.breaking.processes import ran_ticks, stopped_when, tell, writes
 from scripts.breaking.scene import Scene
 
 PATIENCE_S = 5.0
 MOST_TRIES = 20
 DAY_S = 86_400
-SPARE = 8 << 20
-"""Bytes of address space that are left to a process that runs out of it."""
+SPARE = 200 << 20
+"""Bytes of address space that are left to a process that runs out of it: too few for a model."""
 SERVED = ("mixed.onnx", "model.data", "embedding.npy", "tokenizer.json", "manifest.json")
 MOMENTS = ("idle", "in prefill", "in decode")
 Fault = Callable[[Scene], None]
@@ -116,12 +117,30 @@ def suspended(scene: Scene) -> None:
 
 
 def out_of_memory(scene: Scene) -> None:
-    """The engine process gets next to no more memory, and a long file is asked about."""
+    """The engine process asks for more than it may have and is killed, or the next one cannot even load."""
+    scene.chance.choice((outgrown, too_small))(scene)
+
+
+def outgrown(scene: Scene) -> None:
+    """The kernel kills it in the middle of a request, as it may take no page more."""
+    group = MemoryGroup()
+    scene.undo = group.remove
     pid = scene.await_engine()
-    with contextlib.suppress(ProcessLookupError):
-        limit = processes.address_space(pid) + SPARE
-        resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    scene.ask_elsewhere()
+    group.add(pid)
+    scene.begin_to_ask_elsewhere()
+    if not processes.gone([pid], PATIENCE_S):
+        raise TimeoutError("the engine process took no more memory")
+
+
+def too_small(scene: Scene) -> None:
+    """What the server starts may have little address space (ulimit -v) while its engine process has to start again."""
+    server = scene.server.process.pid
+    limit = processes.address_space(server) + SPARE
+    _, most = resource.prlimit(server, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    tell(scene.engines(), signal.SIGKILL)
+    for _ in range(2):  # the first may find only that the process is gone
+        scene.ask()
+    resource.prlimit(server, resource.RLIMIT_AS, (most, most))
 
 
 def clock_jumped(scene: Scene) -> None:

@@ -110,13 +110,13 @@ class Scene:
         self._close(copy)
         return asked.prompt_tokens == again.prompt_tokens == again.cached_tokens + 1
 
-    def ask_elsewhere(self) -> None:
+    def begin_to_ask_elsewhere(self) -> None:
         """About a file that nobody has asked about."""
         self._number += 1
         text = "".join(f"other_{self._number}_{line} = {line}\n" for line in range(5 * LINES)) + LINE
         other = self._open(f"other{self._number}", text)
-        other.ask()
-        self._close(other)
+        place = other.place(other.cursor)
+        self.call = self.server.start_inline(other.uri, place["line"], place["character"])
 
     def heard(self) -> tuple[list[str], list[str]]:
         """The messages, and the reasons of the status, that the user has seen since the last call."""

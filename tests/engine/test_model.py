@@ -119,6 +119,13 @@ def test_a_folder_with_a_broken_file_is_refused(tmp_path: Path, file: str, conte
         OnnxModel(tmp_path / "broken", described, "fp32")
 
 
+def test_a_model_that_takes_more_memory_than_there_is_is_refused(tmp_path: Path) -> None:
+    described = write_artifact(tmp_path / "large")
+    larger = dataclasses.replace(described, shape=dataclasses.replace(described.shape, context=1 << 40))
+    with pytest.raises(ModelError, match="not enough memory for toy; close other programs"):
+        OnnxModel(tmp_path / "large", larger, "fp32")
+
+
 def test_what_onnx_runtime_refuses_is_a_model_error(model: OnnxModel, expected: Array) -> None:
     cache = model.new_cache()
     with pytest.raises(ModelError, match="restart the server"):
