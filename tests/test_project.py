@@ -4,10 +4,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
+from flash_ls import project as project_module
 from flash_ls.project import LARGEST_TEXT, Project, key
 
 WAIT_S = 10
@@ -203,3 +204,49 @@ def test_titles_are_paths_from_the_root(work: Work) -> None:
 @pytest.mark.parametrize(("path", "spelled"), [("/a/b.py", "/a/b.py"), ("C:/x/y.py", "c:/x/y.py")])
 def test_paths_are_spelt_as_in_snapshots(path: str, spelled: str) -> None:
     assert key(path) == spelled
+
+
+def test_a_project_that_is_too_large_is_read_as_far_as_may_be(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(project_module, "MOST_CHARACTERS", 30)
+    project = Project([str(root)], [], Work())
+    project.start()
+    until(lambda: project.complete)
+    assert found(project, "window") == ["main.go"]
+    assert found(project, "price") == []
+    assert "not all is indexed" in caplog.text
+    project.stop()
+    project.join()
+
+
+def test_an_index_that_is_full_takes_no_other_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_module, "MOST_FILES", 2)
+    project = Project([str(root)], [], Work())
+    project.start()
+    until(lambda: project.complete)
+    (root / "third.py").write_text("third = 1\n")
+    (root / "main.go").write_text("func main() { door() }\n")
+    project.changed(key(str(root / "third.py")))
+    project.changed(key(str(root / "main.go")))
+    until(lambda: found(project, "door") == ["main.go"])
+    assert found(project, "third") == []
+    project.stop()
+    project.join()
+
+
+def test_changes_that_wait_are_no_more_than_can_be_kept(
+    project: Project, root: Path, work: Work, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(project_module, "MOST_CHANGES", 1)
+    project.start()
+    until(lambda: project.complete)
+    work.busy = True
+    for text in ("first = 1", "second = 2"):
+        project.changed(key(str(root / "main.go")), text)
+    until(lambda: project._changed == {})  # it has taken the first, and waits
+    for name in ("pkg/price.py", "lost.py"):
+        project.changed(key(str(root / name)), f"{PurePath(name).stem} = later")
+    assert "changed at once" in caplog.text
+    work.busy = False
+    until(lambda: found(project, "later") == ["pkg/price.py"])

@@ -14,6 +14,7 @@ import pytest
 
 from flash_ls import presence
 from flash_ls.outcomes import Record
+from flash_ls.server import MOST_ROOTS, MOST_TOLD
 from flash_ls.statistics import Statistics, total
 from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
 
@@ -296,6 +297,20 @@ def test_a_document_that_is_too_large_is_told_once() -> None:
         assert len([message for message in shown(client) if "larger than 10 bytes" in message]) == 1
         client.change(uri, 2, [{"text": "small"}])
         assert client.inline(uri, 0, 5) == item("small|", 0, 5, 5)
+
+
+def test_nobody_has_to_click_away_more_than_so_many_messages() -> None:
+    with loaded(start("ready"), options={"max_file_bytes": 1}) as client:
+        for _ in range(MOST_TOLD + 5):
+            opened(client, "too large")
+        assert len(shown(client)) == MOST_TOLD
+
+
+def test_more_folders_than_may_be_are_not_all_read(tmp_path: Path) -> None:
+    folders = [{"uri": (tmp_path / str(number)).as_uri(), "name": str(number)} for number in range(MOST_ROOTS + 1)]
+    with loaded(start("ready")) as client:
+        client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": folders, "removed": []}})
+        await_log(client, f"The project has {MOST_ROOTS + 1} folders, of which {MOST_ROOTS} are read.")
 
 
 def test_settings() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flash_ls import workspace
 from flash_ls.workspace import SourceFile, Workspace
 
 Contents = Mapping[str, str | bytes]
@@ -100,6 +101,25 @@ def test_odd_ignore_files_do_no_harm(root: Path) -> None:
         {".gitignore": b"\xef\xbb\xbfb.py\n!\n/\n[z-a]\n[\n\\\n\xff\xfe\n!/\n//\n***\\\n", "x/.gitignore/a.py": ""},
     )
     assert files_of(root) == ["a.py", "x/.gitignore/a.py"]
+
+
+def test_the_rules_at_the_end_of_a_long_ignore_file_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "_MOST_RULES", 2)
+    write(root, "a.py b.py c.py")
+    write(root, {".gitignore": "a.py\nb.py\nc.py"})
+    assert files_of(root) == ["a.py"]
+
+
+def test_a_rule_with_many_gaps_is_left_out(root: Path) -> None:
+    write(root, "a/b/c/d/e/f/a.py")
+    write(root, {".gitignore": "/".join(f"{name}/**" for name in "abcde") + "/a.py"})
+    assert files_of(root) == ["a/b/c/d/e/f/a.py"]
+
+
+def test_folders_are_entered_down_to_a_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "_MOST_DEPTH", 2)
+    write(root, "a.py x/a.py x/y/a.py x/y/z/a.py")
+    assert files_of(root) == ["a.py", "x/a.py", "x/y/a.py"]
 
 
 PIECES = ["a", "b", "c", "*", "**", "?", "a*", "*.py", "a.py", "b.py", "[ab]", "[!a]*", "*.p?", "\\a", "a b"]

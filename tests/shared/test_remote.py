@@ -5,8 +5,9 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -26,7 +27,7 @@ from flash_ls.shared import engine_process, messages, watchdog
 from flash_ls.shared.channel import Channel, connect
 from flash_ls.shared.remote import RemoteEngine
 from tests.engine.toy_drafters import WatchedModel
-from tests.shared.shared_toy import NAME, SharedToy
+from tests.shared.shared_toy import CACHE_MB, NAME, SharedToy
 from tests.toy_model import FIRST_SPECIAL, SHAPE
 
 PARAMS = GenerationParams(8, frozenset())
@@ -316,6 +317,41 @@ def test_who_speaks_nonsense_is_hung_up_on(shared: SharedToy, garbage: bytes) ->
     with pytest.raises((EOFError, OSError)):
         channel.receive()
     assert ask(shared.engine(), PROMPT).tokens
+
+
+def test_no_more_connect_than_there_is_room_for(shared: SharedToy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_process, "MOST_CONNECTIONS", 1)
+    channel, _ = shared.connect()
+    with pytest.raises((EOFError, OSError)):
+        shared.connect()
+    channel.close()
+    until(lambda: shared.process.report()["connections"] == 0)
+    assert ask(shared.engine(), PROMPT).tokens
+
+
+def test_who_asks_without_end_is_hung_up_on(shared: SharedToy) -> None:
+    channel, _ = shared.connect()
+    for _ in range(2 * engine_process.MOST_WAITING):
+        with suppress(OSError):
+            channel.send(_generate(PROMPT))
+    with pytest.raises((EOFError, OSError)):
+        deque(iter(channel.receive, None))
+    assert ask(shared.engine(), PROMPT).tokens
+
+
+def test_memory_for_prompts_grows_with_the_servers_up_to_a_limit(shared: SharedToy) -> None:
+    connected, caps = [], []
+    for _ in range(2 + engine_process.MOST_SHARES):
+        connected.append(shared.connect())
+        caps.append(shared.slots.cap_mb // CACHE_MB)
+    assert caps == [*range(1, 1 + engine_process.MOST_SHARES), *2 * [engine_process.MOST_SHARES]]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def _generate(prompt: list[int], budget_ms: float = 60_000.0) -> messages.Generate:
