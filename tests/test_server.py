@@ -302,7 +302,7 @@ def test_a_document_that_is_too_large_is_told_once() -> None:
 def test_nobody_has_to_click_away_more_than_so_many_messages() -> None:
     with loaded(start("ready"), options={"max_file_bytes": 1}) as client:
         for _ in range(MOST_TOLD + 5):
-            opened(client, "too large")
+            client.inline(opened(client, "too large"), 0, 0)
         assert len(shown(client)) == MOST_TOLD
 
 
