@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.lsp_client import LspProcess
 
-REQUEST = re.compile(r"complete file=.* reason=(.+) ms=(\d+) prompt_tokens=(\d+) cached_tokens=(\d+)")
+REQUEST = re.compile(r"complete file=.* version=(\d+) reason=(.+) ms=\d+ prompt_tokens=(\d+) cached_tokens=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ class Typist:
         ms = (time.perf_counter() - start) * 1e3
         found: list[re.Match[str]] = []
 
-        def answered() -> bool:
-            found[:] = [match for line in self.server.log[logged:] if (match := REQUEST.search(line))]
+        def answered() -> bool:  # also a request of an older text may be told of only now
+            said = [match for line in self.server.log[logged:] if (match := REQUEST.search(line))]
+            found[:] = [match for match in said if int(match[1]) == self._version]
             return bool(found)
 
         self.server.wait_until(answered)
-        return Keystroke(typed, items or [], found[0][1], ms, int(found[0][3]), int(found[0][4]))
+        return Keystroke(typed, items or [], found[0][2], ms, int(found[0][3]), int(found[0][4]))
 
     def accept(self, key: Keystroke) -> None:
         """Put the suggestion in its range, as an editor would."""
