@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The settings wherever they are shown, written from the one table in `flash_ls/config.py`.
 
-scripts/settings.py            write them into README.md and into the package.json of the VS Code extension
+scripts/settings.py            write them into docs/settings.md and into the package.json of the VS Code extension
 scripts/settings.py --check    write nothing, but say what differs; the exit status is 1 if anything does
 """
 
@@ -33,13 +33,13 @@ Shown = Callable[[str], str]
 """A file's text with the settings in it as they are now. Raises `ValueError` if they have no place there."""
 
 
-def in_readme(text: str) -> str:
-    """The table of a readme."""
-    before, header, rest = text.partition(HEADER)
+def in_guide(text: str) -> str:
+    """The table of the guide."""
+    before, header, _ = text.partition(HEADER)
     if not header:
         raise ValueError(f"there is no table that begins with {HEADER.splitlines()[0]!r}")
     rows = [row(name, rules) for name, rules in properties().items()]
-    return before + header + "\n".join(rows) + rest[rest.index("\n\n") :]
+    return before + header + "\n".join(rows) + "\n"
 
 
 def row(name: str, rules: dict[str, Any]) -> str:
@@ -82,7 +82,7 @@ def properties() -> dict[str, dict[str, Any]]:
     return dict(schema()["properties"])
 
 
-PLACES: dict[str, Shown] = {"README.md": in_readme, "editors/vscode/package.json": in_extension}
+PLACES: dict[str, Shown] = {"docs/settings.md": in_guide, "editors/vscode/package.json": in_extension}
 
 
 def difference(root: Path, place: str, write: bool) -> str:

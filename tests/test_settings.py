@@ -16,14 +16,14 @@ from flash_ls.config import SETTINGS, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = "scripts/settings.py"
-README = "README.md"
+GUIDE = "docs/settings.md"
 EXTENSION = "editors/vscode/package.json"
 GUIDES = [
     *(ROOT / "docs").glob("*.md"),
     *(ROOT / "editors").glob("*/*.md"),
     *(ROOT / "editors").glob("*/doc/*.txt"),
     *(ROOT / "editors").glob("*/media/*.md"),
-    ROOT / README,
+    ROOT / "README.md",
 ]
 PLUGIN_OPTIONS = ROOT / "editors" / "nvim" / "lua" / "flash_ls" / "options.lua"
 OTHERS = {"status", "refresh"}
@@ -33,7 +33,7 @@ OTHERS = {"status", "refresh"}
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The script, what it reads and what it writes, in a folder of the test's own."""
-    for name in (SCRIPT, README, EXTENSION, "flash_ls/__init__.py", "flash_ls/config.py", "flash_ls/errors.py"):
+    for name in (SCRIPT, GUIDE, EXTENSION, "flash_ls/__init__.py", "flash_ls/config.py", "flash_ls/errors.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -63,7 +63,7 @@ def test_the_settings_are_the_same_everywhere() -> None:
 
 
 def test_what_differs_is_said_and_written(copy: Path) -> None:
-    replace(copy, README, "| `threads` | `0` |", "| `threads` | `9` |")
+    replace(copy, GUIDE, "| `threads` | `0` |", "| `threads` | `9` |")
     replace(copy, EXTENSION, '"flashLs.cache_mb"', '"flashLs.cash"')
     checked = run(copy, "--check")
     assert checked.returncode == 1
@@ -72,7 +72,7 @@ def test_what_differs_is_said_and_written(copy: Path) -> None:
     assert run(copy, "--check").stdout == checked.stdout, "it has written"
     assert run(copy).returncode == 0
     assert run(copy, "--check").returncode == 0
-    for name in (README, EXTENSION):
+    for name in (GUIDE, EXTENSION):
         assert (copy / name).read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -81,14 +81,14 @@ def test_a_new_setting_is_written_into_both(copy: Path) -> None:
     replace(copy, "flash_ls/config.py", "    statistics: bool", field)
     assert run(copy, "--check").returncode == 1
     assert run(copy).returncode == 0
-    assert '| `colour` | `"red"` | The colour. |\n' in (copy / README).read_text(encoding="utf-8")
+    assert '| `colour` | `"red"` | The colour. |\n' in (copy / GUIDE).read_text(encoding="utf-8")
     assert contributed(copy)["flashLs.colour"]["markdownDescription"] == "The colour."
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        (README, "| setting | default | meaning |", "| option | default | meaning |"),
+        (GUIDE, "| setting | default | meaning |", "| option | default | meaning |"),
         (EXTENSION, '"title": "Server"', '"title": "Other"'),
         (EXTENSION, '"contributes"', '"contributions"'),
         (EXTENSION, "{", "["),
