@@ -10,7 +10,8 @@ them before the row begins. The users are threads of this process; prompts are m
 tokens a second, the share of the prompts' tokens that a cache had, milliseconds to an answer, and CPU seconds of the
 engines, of Ray around them and of the users for each answer. At last a replica is killed after a quarter of the time:
 how many requests got no answer, the longest time without any answer to anybody, the longest one request took, and when
-there were two replicas again. The last line of the output is JSON.
+there were two replicas again; and a server of one that may have two is asked until it has. The last line of the output
+is JSON.
 """
 
 import argparse
@@ -49,6 +50,8 @@ from tests.team.team_process import TeamProcess
 
 CONFIG = Config()
 MOST_S = 600.0
+GROWS_S = 90.0
+"""So long a server may take to start another replica: Serve waits 30 s, lest it is not a passing need."""
 STEP = 4
 STEPS = 60
 LEAST = math.log(CONFIG.min_confidence) - DOUBT
@@ -161,8 +164,9 @@ class Bench:
         return [self.work[path] for path in paths[:users]]
 
     @contextmanager
-    def server(self, replicas: int, threads: int) -> Iterator[TeamProcess]:
-        options = ["--replicas", str(replicas), "--threads", str(threads), "--precision", self.args.precision]
+    def server(self, replicas: int, threads: int, most: int = 0) -> Iterator[TeamProcess]:
+        options = ["--replicas", str(replicas), "--most-replicas", str(most), "--precision", self.args.precision]
+        options += ["--threads", str(threads)]
         options += ["--at-once", str(self.args.users), "--queue", "64", "--cache-mb", str(48 * self.args.users)]
         with tempfile.TemporaryDirectory() as home:
             with suppress(OSError):  # what is known of the machine's speed
@@ -206,6 +210,18 @@ class Bench:
             "errors": answers.errors[:3],
         }
         self._note(name, figures)
+
+    def grow(self, name: str, server: TeamProcess) -> None:
+        asking = Users(server, self.next_work(self.args.users), True)
+        running = threading.Thread(target=asking.run, args=(GROWS_S,))
+        running.start()
+        asking.ready.wait()
+        began = time.perf_counter()
+        while (alone := len(server.replicas()) < 2) and running.is_alive():
+            time.sleep(0.5)
+        grown_s = None if alone else round(time.perf_counter() - began, 1)
+        running.join()
+        self._note(name, asking.answers.figures(GROWS_S) | {"two_after_s": grown_s})
 
     def _note(self, name: str, figures: dict[str, Any]) -> None:
         self.figures[name] = figures
@@ -254,6 +270,8 @@ def main() -> None:
         bench.measure("two replicas, random", server, args.users, routed=False)
         bench.figures["memory, two replicas"] = memory(server)
         bench.kill("two replicas, one killed", server)
+    with bench.server(1, max(1, cores // 2), most=2) as server:
+        bench.grow("one replica, soon two", server)
     rows = [
         (name, *(row[key] for key in ROWS), *(row.get(key, "") for key in COSTS)) for name, row in shown(bench.figures)
     ]
