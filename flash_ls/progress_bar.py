@@ -10,7 +10,7 @@ from lsprotocol import types
 from pygls.capabilities import get_capability
 
 if TYPE_CHECKING:
-    from flash_ls.server import FlashServer
+    from flash_ls.session import FlashServer
 
 
 class ProgressBar:

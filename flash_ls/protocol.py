@@ -22,7 +22,7 @@ from flash_ls.document import Change, Place
 if TYPE_CHECKING:
     from cattrs import Converter
 
-    from flash_ls.server import FlashServer
+    from flash_ls.session import FlashServer
 
 LARGEST_UINTEGER = 2**31 - 1
 MOST_PENDING = 256

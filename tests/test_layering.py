@@ -23,14 +23,15 @@ LAYERS = [
     "suggester bookkeeping",
     "local shared answering",
     "team",
+    "session",
     "server doctor",
     "cli",
     "__main__",
 ]
 """From the bottom up; a module imports from lower layers and from its own package only."""
 OWNERS = {
-    "pygls": {"server", "protocol", "progress_bar"},
-    "lsprotocol": {"server", "protocol", "progress_bar"},
+    "pygls": {"server", "session", "protocol", "progress_bar"},
+    "lsprotocol": {"server", "session", "protocol", "progress_bar"},
     "tree_sitter": {"grammar"},
     "onnxruntime": {"engine.onnx_model"},
     "tokenizers": {"engine.tokenizer"},

@@ -14,7 +14,8 @@ import pytest
 
 from flash_ls import presence
 from flash_ls.outcomes import Record
-from flash_ls.server import MOST_ROOTS, MOST_TOLD
+from flash_ls.server import MOST_ROOTS
+from flash_ls.session import MOST_TOLD
 from flash_ls.statistics import Statistics, total
 from tests.lsp_client import INLINE, Call, LspError, LspProcess, python_module
 

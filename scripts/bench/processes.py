@@ -23,7 +23,7 @@ from scripts.bench.peer import PEER, PEER_CONTEXT, Peer
 
 SETTLE_S = 1.0
 """After which a process that has answered counts as idle."""
-PROBE = Path(flash_ls.__file__).with_name("server.py")
+PROBE = Path(flash_ls.__file__).with_name("session.py")
 """A file that fills a prompt of the default length."""
 
 
