@@ -162,7 +162,7 @@ class FlashServer(LanguageServer):
     async def load_pro(self) -> None:
         """Make the larger model of the present configuration ready, if it names one, instead of any other."""
         self._loading_pro.cancel()
-        self.pro.begin(pro_place.name_of(self.config))
+        self.pro.begin(pro_place.name_of(self.config), for_bodies=bool(self.config.pro_url))
         if not self.pro.name:
             return
         try:

@@ -274,7 +274,8 @@ class Suggester:
         self._answered = None
         if silent or first.reason == "done" or first.pro or self.pro.is_about(snapshot):
             return
-        if routing.asks(first.probability, bool(asked)):
+        is_body = first.evidence is not None and bool(first.evidence.block)
+        if routing.asks(first.probability, bool(asked), is_body, self.pro.for_bodies):
             pause_s = 0.0 if asked else routing.PAUSE_S
             self.pro.ask(snapshot, pause_s, partial(self._take, snapshot, first, bool(asked)))
 

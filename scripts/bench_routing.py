@@ -39,7 +39,11 @@ MEASURES: dict[str, Callable[[Record], float]] = {
 
 def is_asked(first: Record) -> bool:
     """Whether the larger model is asked after this answer of the first."""
-    return first.evidence is not None and routing.asks(first.probability, invoked=False)
+    return first.evidence is not None and routing.asks(first.probability, False, is_body(first), for_bodies=False)
+
+
+def is_body(first: Record) -> bool:
+    return first.kind == "block"
 
 
 def routed(pair: Pair) -> Record:
@@ -81,15 +85,20 @@ def significance(pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def threshold(records: Sequence[Record], share: float) -> float:
-    """The highest probability below which there are no more than the `share` of the answers."""
-    return float(np.quantile([one.probability for one in records], share, method="lower"))
+    """The highest probability below which there are no more than the `share` of the answers, bodies left out."""
+    return float(np.quantile(list(map(_unsureness, records)), share, method="lower"))
+
+
+def _unsureness(record: Record) -> float:
+    """The probability, and more than any where it is not asked about."""
+    return 2.0 if is_body(record) else record.probability
 
 
 def fitted(groups: Sequence[Sequence[Record]], share: float) -> dict[str, Any]:
     """The threshold, and which share would be asked of each group by that of the others."""
     rest = [[one for other in groups if other is not group for one in other] for group in groups]
     asked = [
-        fmean(one.probability < threshold(others, share) for one in group)
+        fmean(_unsureness(one) < threshold(others, share) for one in group)
         for others, group in zip(rest, groups, strict=True)
     ]
     whole = [one for group in groups for one in group]
@@ -103,7 +112,7 @@ def fitted(groups: Sequence[Sequence[Record]], share: float) -> dict[str, Any]:
 
 def _covered(records: Sequence[Record], below: float) -> float:
     """Of the wrong answers, the share that is less likely."""
-    wrong = [one.probability < below for one in records if not one.scores.exact_match]
+    wrong = [_unsureness(one) < below for one in records if not one.scores.exact_match]
     return fmean(wrong) if wrong else 0.0
 
 
@@ -135,8 +144,8 @@ def main() -> None:
     except FlashLsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    kinds = {"all": pairs, "lines": [pair for pair in pairs if pair[0].kind != "block"]}
-    kinds["bodies"] = [pair for pair in pairs if pair[0].kind == "block"]
+    kinds = {"all": pairs, "lines": [pair for pair in pairs if not is_body(pair[0])]}
+    kinds["bodies"] = [pair for pair in pairs if is_body(pair[0])]
     said: dict[str, Any] = {name: compared(some) for name, some in kinds.items() if some}
     for name, one in said.items():
         print(f"{name}: {table(one)}")

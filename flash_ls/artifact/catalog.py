@@ -73,8 +73,10 @@ class CatalogEntry:
 def catalog() -> dict[str, CatalogEntry]:
     """All known models by name."""
     raw = json.loads(resources.files(__package__).joinpath("catalog.json").read_text(encoding="utf-8"))
-    described = {entry["name"]: entry for entry in raw["models"]}
-    return {name: _entry(described.get(entry.pop("like", ""), {}) | entry) for name, entry in described.items()}
+    described: dict[str, dict[str, Any]] = {}
+    for entry in raw["models"]:
+        described[entry["name"]] = described.get(entry.pop("like", ""), {}) | entry
+    return {name: _entry(entry) for name, entry in described.items()}
 
 
 def find(name: str) -> CatalogEntry:

@@ -48,6 +48,8 @@ class Pro:
         self.answers: Answers | None = None
         self.name = ""
         """To be told to people; empty if none is wanted."""
+        self.for_bodies = False
+        """Whether it is quick enough to write whole bodies that nobody asked for."""
         self.budget = Budget(0)
         self.budget_ms: float = 0
         self.said: Completion | None = None
@@ -95,9 +97,10 @@ class Pro:
         self._rests_until = asyncio.get_running_loop().time() + REST_S
         self._told()
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, for_bodies: bool = False) -> None:
         """Another one is wanted, which is not ready yet, or none."""
         self.drop()
+        self.for_bodies = for_bodies
         self.name, self.answers = name, None
         self._fault = "It is not loaded yet." if name else ""
         self._told()

@@ -1,22 +1,26 @@
 """When the larger model is worth asking, and when its answer is the better one. Pure.
 
-One threshold for lines and bodies: what kind of text is wanted is among the evidence of the probability
-(`flash_ls.confidence`), so that a body is asked about nearly always, as it is seldom right.
+A body is seldom right, and would be asked about nearly always. A model of this machine takes longer for one than
+anybody waits, and is no better at it (models/LOG.md), so it is asked for lines alone unless the user asks; a server for
+both.
 """
 
-ASK_BELOW = 0.06
+ASK_BELOW = 0.28
 """The first model's answer is left as it is if it is right with at least this probability.
 
-One of five requests is below in the code it was fitted to (`scripts/bench_routing.py --fit … --share 0.2`), more in
-harder code.
+One of five requests is for a line and below in the code it was fitted to, more in harder code
+(`scripts/bench_routing.py --fit … --share 0.2`).
 """
 PAUSE_S = 0.3
 """For so long nothing was typed before it is asked by itself: most answers are typed over sooner."""
 
 
-def asks(probability: float, invoked: bool) -> bool:
-    """Whether to ask the larger model, given how likely the first one's answer is right; `invoked`: the user asks."""
-    return invoked or probability < ASK_BELOW
+def asks(probability: float, invoked: bool, is_body: bool, for_bodies: bool) -> bool:
+    """Whether to ask the larger model, given how likely the first one's answer is right.
+
+    `invoked`: the user asks; `is_body`: a whole body is wanted; `for_bodies`: the larger model is there for those too.
+    """
+    return invoked or (probability < ASK_BELOW and (for_bodies or not is_body))
 
 
 def is_better(probability: float, other: float | None) -> bool:

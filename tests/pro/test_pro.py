@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -193,6 +194,15 @@ async def test_what_is_sure_is_left_alone(desk: Desk) -> None:
     assert await desk.texts() == ["first"]
     await asyncio.sleep(0.1)
     assert desk.larger.asked == 0
+
+
+@pytest.mark.parametrize("for_bodies", [True, False])
+async def test_a_body_is_for_one_that_is_quick_enough(desk: Desk, for_bodies: bool) -> None:
+    desk.student.evidence = replace(UNSURE, block=1.0)
+    desk.pro.for_bodies = for_bodies
+    await desk.texts()
+    await asyncio.sleep(0.1)
+    assert desk.larger.asked == for_bodies
 
 
 async def test_one_that_is_not_there_is_not_asked(desk: Desk) -> None:
