@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flash_ls.artifact import adapter
 from flash_ls.artifact.adapter import AdaptedWeights, Factors
+from flash_ls.artifact.catalog import catalog
 from flash_ls.artifact.tensors import MATRICES, PARTS, layer
 from tests.toy_model import SHAPE, ToyWeights
 
@@ -73,3 +74,13 @@ def test_each_file_has_a_digest_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", MATRICES)
 def test_a_layer_of_the_toy_has_each_part(part: str) -> None:
     assert layer(WEIGHTS, SHAPE.layers - 1)[part].ndim == 2
+
+
+@pytest.mark.parametrize("name", [name for name, entry in catalog().items() if entry.adapter])
+def test_what_a_model_has_learnt_is_of_its_layers_and_its_prompt_that_of_the_others(name: str) -> None:
+    entry = catalog()[name]
+    learnt = adapter.load(entry.adapter or "")
+    layers = 1 + max(int(matrix.split(".")[0]) for matrix in learnt)
+    assert set(learnt) == {f"{layer}.{part}" for layer in range(layers) for part in MATRICES}
+    assert all(np.isfinite(array).all() and array.any() for factors in learnt.values() for array in factors)
+    assert entry.prompt == catalog()["qwen2.5-coder-0.5b"].prompt
