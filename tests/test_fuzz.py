@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flash_ls import answering, server
+from flash_ls import answering, session
 from flash_ls.document import Document
 from scripts import fuzz
 from scripts.fuzzing import cases, channel, drawn, edits, finding, mutations, parsers
@@ -89,7 +89,7 @@ def test_an_error_in_a_handler_is_found(runner: Runner, monkeypatch: pytest.Monk
     def broken(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(server.FlashServer, "changed", broken)
+    monkeypatch.setattr(session.FlashServer, "changed", broken)
     assert isinstance(finding.fault_of(runner.run, found(runner)), Fault)
 
 

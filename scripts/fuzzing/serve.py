@@ -8,12 +8,13 @@ from unittest.mock import patch
 from flash_ls import server
 from flash_ls.config import Config
 from flash_ls.errors import DocumentError
+from flash_ls.session import FlashServer
 from scripts.fuzzing.echo import load
 
 TEXT = "fuzz/text"
 
 
-def text_of(ls: server.FlashServer, params: Any) -> list[object] | None:
+def text_of(ls: FlashServer, params: Any) -> list[object] | None:
     """Text and version, or None for one that is not open."""
     try:
         document = ls.documents.get(params["uri"])
@@ -25,7 +26,7 @@ def text_of(ls: server.FlashServer, params: Any) -> list[object] | None:
 def main() -> None:
     made = server.create_server
 
-    def create_server(*given: Any) -> server.FlashServer:
+    def create_server(*given: Any) -> FlashServer:
         ls = made(*given)
         ls.feature(TEXT)(text_of)
         return ls

@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from lsprotocol import types
 
-from flash_ls import project, protocol, server
+from flash_ls import project, protocol, server, session
 from flash_ls.config import Config
 from flash_ls.errors import OWN_FAULT, MessageError
 from flash_ls.frames import Frames
@@ -224,7 +224,7 @@ class Runner:
         self._loop.set_exception_handler(lambda loop, context: self._strays(context))
         self._patches: list[Any] = [
             patch.object(threading, "excepthook", lambda failure: self._stray.append(repr(failure.exc_value))),
-            patch.object(server, "lenient_converter", _converter),
+            patch.object(session, "lenient_converter", _converter),
             patch.object(project, "Workspace", partial(Workspace, max_files=20)),
             patch.object(traceback, "format_exc", str),  # most of the time, for a log that nobody reads
         ]
