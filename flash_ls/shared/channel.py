@@ -39,7 +39,7 @@ class Channel(Generic[In]):
         self._connection = connection
         self._decoder = decoder
         self._encoder = msgspec.msgpack.Encoder()
-        self._sending = Lock()
+        self._sending, self._ending = Lock(), Lock()
 
     def send(self, message: Message) -> None:
         """Raises `OSError` if the other end is gone."""
@@ -79,7 +79,7 @@ class Channel(Generic[In]):
 
     def hang_up(self) -> None:
         """Have both ends notice that it is over. From any thread."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._ending:
             if WINDOWS:
                 self._connection.close()
             else:
@@ -87,8 +87,12 @@ class Channel(Generic[In]):
                     end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """By the thread that receives."""
-        with contextlib.suppress(OSError):
+        """By the thread that receives.
+
+        Not while another one uses the file descriptor: it may be that of another connection from then on.
+        """
+        self.hang_up()  # ends a message that is being sent
+        with contextlib.suppress(OSError), self._sending, self._ending:
             self._connection.close()
 
 

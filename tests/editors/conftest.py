@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.editors import code_server, neovim
+from tests.editors import again, code_server, neovim
 from tests.editors.neovim import Neovim
 from tests.editors.neovim_stage import Stage
 from tests.editors.vscode import VSCode
 from tests.editors.vscode_stage import Stage as Window
-
-AGAIN = pytest.StashKey[list[str]]()
-"""Tests that have failed once."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,8 +21,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     if failed := [report for report in reports if report.failed]:
-        first = f"{item.nodeid}: {failed[0].longreprtext.splitlines()[-1]}"
-        item.config.stash.setdefault(AGAIN, []).append(first)
+        again.note(item.config, item.nodeid, failed[0].longreprtext.splitlines()[-1])
         item._initrequest()  # type: ignore[attr-defined]
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
     for report in reports:
@@ -36,7 +32,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell which were."""
-    for first in config.stash.get(AGAIN, []):
+    for first in again.noted(config):
         terminalreporter.write_line(f"FAILED ONCE {first}")
 
 

@@ -319,6 +319,28 @@ def test_who_speaks_nonsense_is_hung_up_on(shared: SharedToy, garbage: bytes) ->
     assert ask(shared.engine(), PROMPT).tokens
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a pipe of Windows has no file descriptor")
+def test_a_connection_is_not_closed_while_another_thread_uses_it(
+    shared: SharedToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, _ = shared.connect()
+    dup, closed_meanwhile = os.dup, list[bool]()
+
+    def slow(number: int) -> int:
+        if threading.current_thread() is threading.main_thread():
+            closing.start()
+            closing.join(0.3)
+            closed_meanwhile.append(channel._connection.closed)
+        return dup(number)
+
+    closing = threading.Thread(target=channel.close)
+    monkeypatch.setattr(os, "dup", slow)
+    channel.hang_up()
+    closing.join(WAIT_S)
+    assert closed_meanwhile == [False]
+    assert channel._connection.closed
+
+
 def test_no_more_connect_than_there_is_room_for(shared: SharedToy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_process, "MOST_CONNECTIONS", 1)
     channel, _ = shared.connect()
