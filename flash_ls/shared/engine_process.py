@@ -35,6 +35,8 @@ MOST_CONNECTIONS = 64
 MOST_WAITING = 16
 """Requests of one connection that have no answer yet, and verdicts that nobody has asked for: a server sends one."""
 LOOK_S = 1.0
+BREATH_S = 0.1
+"""Between a connection that could not be accepted and the next: what is wrong may last."""
 MOST_SHARES = 4
 """Times the memory of one server's prompts: more of them are not typed in at once."""
 
@@ -101,8 +103,10 @@ class EngineProcess:
         while True:
             try:
                 connection = listener.accept()
-            except OSError as error:  # who wanted to connect is gone again
+            except OSError as error:  # who wanted to connect is gone again, or there are no more files to be had
                 log.info("accept", {"error": error})
+                if self._failed.wait(BREATH_S):
+                    return
                 continue
             threading.Thread(target=self._talk, args=(connection,), daemon=True, name="connection").start()
 

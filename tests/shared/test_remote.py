@@ -351,6 +351,15 @@ def test_no_more_connect_than_there_is_room_for(shared: SharedToy, monkeypatch: 
     assert ask(shared.engine(), PROMPT).tokens
 
 
+def test_connections_that_cannot_be_accepted_keep_no_core_busy(shared: SharedToy) -> None:
+    broken = Mock()
+    broken.accept.side_effect = OSError("too many open files")
+    shared.process._accept(broken)
+    time.sleep(0.35)
+    assert 1 <= broken.accept.call_count <= 5
+    shared.process._failed.set()
+
+
 def test_who_asks_without_end_is_hung_up_on(shared: SharedToy) -> None:
     channel, _ = shared.connect()
     for _ in range(2 * engine_process.MOST_WAITING):
