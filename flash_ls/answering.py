@@ -64,7 +64,8 @@ class Answering:
 
     async def _answer(self, snapshot: Snapshot, asked: int) -> Answer:
         if self._suggester.completer is None:
-            return self._suggester.miss(snapshot)._replace(reason=self._status.now.reason)
+            self._suggester.miss(snapshot)
+            return Answer([], self._status.now.reason)
         return await self._suggester.suggest(snapshot, asked)
 
     def _end(self, entry: Entry, source: str) -> None:

@@ -136,7 +136,8 @@ class Suggester:
         Raises what the completer raises but `Cancelled`.
         """
         if self.completer is None:
-            return self.miss(snapshot)
+            self.miss(snapshot)
+            return Answer([], "loading")
         key = normalise(snapshot.uri)
         self._supersede(key)
         self.moved(snapshot)
@@ -152,11 +153,10 @@ class Suggester:
             if self._waiting.get(key) is superseded:
                 del self._waiting[key]
 
-    def miss(self, snapshot: Snapshot) -> Answer:
+    def miss(self, snapshot: Snapshot) -> None:
         """There is no model yet: who stays there until there is one is told to ask again."""
         self.moved(snapshot)
         self._here = snapshot
-        return Answer([], "loading")
 
     def serve(self, completer: Completer) -> None:
         """Answer with this model from now on."""

@@ -7,7 +7,7 @@ from traceback import walk_tb
 
 PACKAGE = Path(__file__).parent
 MOST_STEPS = 40
-"""Of one error: the last ones, as a recursion has thousands."""
+"""Of one error, or one thread: the last ones, as a recursion has thousands."""
 _ROOTS = [Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("stdlib")), PACKAGE.parent]
 """Below these, paths are the same on every machine."""
 _NATIVE = re.compile(r'File "(.*)", line (\d+) in (.*)')
@@ -29,7 +29,8 @@ def steps(error: BaseException) -> list[str]:
 
 def native_steps(dump: str) -> list[str]:
     """The same from what `faulthandler` writes, in its order: the last call of each thread first."""
-    return [_step(file, int(line), function) for file, line, function in _NATIVE.findall(dump)][:MOST_STEPS]
+    calls = [call for thread in dump.split("\n\n") for call in _NATIVE.findall(thread)[:MOST_STEPS]]
+    return [_step(file, int(line), function) for file, line, function in calls]
 
 
 def _step(file: str, line: int, function: str) -> str:

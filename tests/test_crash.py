@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from flash_ls import crash, doctor
+from flash_ls import crash, doctor, trace
 from flash_ls.config import Config
 from flash_ls.crash import CrashReports
 from flash_ls.errors import ModelError
+from flash_ls.trace import PACKAGE
 from tests.lsp_client import LspError, LspProcess, python_module
 from tests.toy_model import write_artifact
 
@@ -209,3 +210,13 @@ def read(home: Path) -> dict[str, Any]:
         assert time.monotonic() < end, "nothing is reported"
         time.sleep(0.02)
     return found[1]
+
+
+def test_of_a_death_in_native_code_the_calls_of_every_thread_are_known() -> None:
+    deep = "".join(f'  File "{PACKAGE / "deep.py"}", line {line} in dig\n' for line in range(90))
+    main_thread = f'  File "{PACKAGE / "shared" / "main.py"}", line 7 in run\n'
+    dump = f"Fatal Python error: Aborted\n\nCurrent thread 0x1:\n{deep}\nThread 0x2:\n{main_thread}"
+    steps = trace.native_steps(dump)
+    assert steps[0] == "flash_ls/deep.py:0 dig"
+    assert steps[-1] == "flash_ls/shared/main.py:7 run"
+    assert len(steps) == trace.MOST_STEPS + 1

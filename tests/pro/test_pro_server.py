@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from flash_ls.config import Config
+from flash_ls.server import create_server
 from tests.completions_server import CompletionsFake, completions_server
 from tests.lsp_client import INLINE, LspProcess, python_module
 
@@ -95,6 +98,15 @@ def assert_secret(client: LspProcess, home: Path) -> None:
     assert KEY not in "\n".join(client.log)
     assert KEY not in json.dumps([client.notifications, report(client)])
     assert not [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("settings", [{"pro_url": "http://127.0.0.1:9"}, {"pro": "toy"}], ids=str)
+async def test_a_server_by_its_address_is_asked_for_bodies_too(settings: dict[str, str], tmp_path: Path) -> None:
+    server = create_server(lambda config, progress: Mock(), tmp_path, Config(**settings))  # type: ignore[arg-type]
+    await server.load_pro()
+    assert server.pro.answers is not None
+    assert server.pro.for_bodies == ("pro_url" in settings)
+    server.stop()
 
 
 @pytest.mark.parametrize("fault", ["down", "garbage", "refused"])

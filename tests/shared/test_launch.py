@@ -135,7 +135,7 @@ def test_a_process_that_dies_in_native_code_leaves_a_report(place: Place) -> Non
     assert found is not None
     path, report = found
     assert "Segmentation fault" in report["error"]
-    assert any(step.startswith("flash_ls/shared/") for step in report["trace"])
+    assert any(step.startswith("flash_ls/shared/main.py:") for step in report["trace"])
     assert str(place.home) not in path.read_text()
 
 
