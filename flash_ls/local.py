@@ -6,9 +6,11 @@ from flash_ls import process
 from flash_ls.completer import Completer
 from flash_ls.config import Config
 from flash_ls.engine import manifest
-from flash_ls.engine.drafter import LookupDrafter
+from flash_ls.engine.draft_model import load_draft
+from flash_ls.engine.drafter import Gain
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE
+from flash_ls.engine.model_drafter import drafter_for
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.tuning import load_model
 
@@ -17,6 +19,7 @@ def load_completer(folder: Path, config: Config) -> Completer:
     """A completer for the artifact in `folder`. Raises `ModelError`. Takes a second or two."""
     described = manifest.read(folder)
     model, costs = load_model(folder, described, config)
-    engine = LocalEngine(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
+    drafter = drafter_for(load_draft(folder, described), Gain(costs.best))
+    engine = LocalEngine(model, Tokenizer(folder / TOKENIZER_FILE), drafter, config.cache_mb)
     process.release_memory()
     return Completer(engine, described.prompt, config, precision=model.precision)

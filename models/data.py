@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Make training samples: the prompts that the server would build for places in source files, and what stood there.
 
-    models/data.py CORPUS --out samples.npz [--samples 4000] [--held-out PACKAGE …] [--bench FOLDER]
+    models/data.py CORPUS --out samples.npz [--samples 4000] [--held-out PACKAGE …] [--bench FOLDER] [--synthetic 0.05]
 
 CORPUS is a folder of unpacked packages. A sample is a cursor, the prompt that `flash_ls.prompt` builds for it, with
 excerpts of the package for half of them, and the tokens of what is missing, its healed word first, up to the token that
 ends an answer. The sizes of the windows vary, so that the model learns to do with little. Places are what `--kinds`
-says, as many of each language. Packages `--held-out` give the samples of a second file, to stop by.
+says, as many of each language. Packages `--held-out` give the samples of a second file, to stop by. A share
+`--synthetic` of the samples to learn from is made of files of `models.synthetic`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.grammar import Node, parse
 from flash_ls.place import Place
 from flash_ls.prompt import build_prompt, visible_span
+from models import synthetic
 from models.corpus import LANGUAGES, Seen, SourceText, is_permissive, licence_of, read
 from scripts.cases import BENCH, Case, load_suite
 from scripts.holes import Hole, line_holes, tree_holes
@@ -46,6 +48,8 @@ MOST_TARGET_TOKENS = 160
 PREFIX_TOKENS, SUFFIX_TOKENS, CONTEXT_TOKENS = (80, 480), (16, 160), (100, 450)
 """Smallest and largest windows."""
 SPAN_CHARACTERS = (8, 500)
+SYNTHETIC_SEED = 0
+"""Below `synthetic.HELD_OUT`: no case to score on is of these files."""
 
 
 class Sample(NamedTuple):
@@ -156,6 +160,26 @@ def samples(
                     yield sample
 
 
+def synthetic_sources(count: int) -> list[SourceText]:
+    """Files for `count` samples, as many of each language."""
+    each = -(-2 * count // (MOST_PER_FILE * len(LANGUAGES)))  # not every place in a file gives a sample
+    return [source for language in LANGUAGES for source in synthetic.files(language, each, SYNTHETIC_SEED)]
+
+
+def mixed(
+    sources: Sequence[SourceText],
+    share: float,
+    count: int,
+    kinds: Mapping[str, float],
+    coder: Coder,
+    random: Random,
+) -> Iterator[Sample]:
+    """`count` samples; the synthetic share of them comes last."""
+    made = round(share * count)
+    yield from samples(sources, count - made, kinds, coder, random)
+    yield from islice(samples(synthetic_sources(made), made, kinds, coder, random), made)
+
+
 def _shuffled(pool: list[SourceText], random: Random) -> list[SourceText]:
     return random.sample(pool, len(pool))
 
@@ -216,6 +240,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4000, help="default: %(default)s")
     parser.add_argument("--held-out", nargs="*", default=[], metavar="PACKAGE", help="beginnings of names")
     parser.add_argument("--kinds", type=json.loads, default=KINDS, help="shares of the kinds, as JSON")
+    parser.add_argument("--synthetic", type=float, default=0.0, metavar="SHARE", help="default: %(default)s")
     parser.add_argument("--bench", type=Path, default=BENCH, help="files that models are scored on")
     args = parser.parse_args()
     left_out: Counter[str] = Counter()
@@ -226,12 +251,13 @@ def main() -> None:
     apart = tuple(args.held_out)
     held = [source for source in sources if source.package.startswith(apart)]
     taught = [source for source in sources if not source.package.startswith(apart)]
-    for path, part, count in ((args.out, taught, args.samples), (args.out.with_suffix(".held.npz"), held, HELD)):
-        making = samples(part, count, args.kinds, coder, random)
+    parts = ((args.out, taught, args.samples, args.synthetic), (args.out.with_suffix(".held.npz"), held, HELD, 0.0))
+    for path, part, count, share in parts:
+        making = mixed(part, share, count, args.kinds, coder, random)
         found = list(tqdm(making, "samples", count, unit="sample", disable=None))
         random.shuffle(found)
         save(path, found)
-        print(json.dumps(card(found, part)))
+        print(json.dumps(card(found, part) | {"synthetic": share}))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
 """Teach a student what stands in the holes of its samples, by low-rank adapters beside its frozen weights.
 
-    models/distill.py SAMPLES.npz --weights FILE.gguf --out adapter.npz --minutes 60 [--held SAMPLES.held.npz]
+    models/distill.py SAMPLES.npz --weights FILE.gguf --out adapter.npz --minutes 60 [--held SAMPLES.held.npz …]
 
 The loss is the cross-entropy of the missing tokens and of the end; the prompt is only read. Each thread has a sample of
 its own: on a CPU nothing is gained by padding them, and much is lost when threads wait for each other. The learning
 rate rises, then falls to nothing as the time runs out. The state is kept beside OUT: the same command goes on where it
-was stopped. Every line of OUT.jsonl is a step; of the held samples, how many the student would complete exactly when it
-takes the likeliest token each time.
+was stopped, and `--minutes 0` only scores. Every line of OUT.jsonl is a step, or the score by one of the held files:
+which of its samples the student would complete exactly when it takes the likeliest token each time.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from flash_ls.artifact.adapter import save
+from flash_ls.artifact import adapter
 from flash_ls.artifact.gguf_file import GgufFile
 from models.data import Sample, load
 from models.student import Student
@@ -37,6 +37,9 @@ WARM_UP = 0.05
 WEIGHT_DECAY = 0.01
 LONGEST_STEP = 1.0
 """Norm of the gradient at most."""
+
+Held = Mapping[str, Sequence[Sample]]
+"""The samples to score by, by the name of their file."""
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Progress:
 class Trainer:
     """Runs the steps."""
 
-    def __init__(self, student: Student, samples: Sequence[Sample], held: Sequence[Sample], args: argparse.Namespace):
+    def __init__(self, student: Student, samples: Sequence[Sample], held: Held, args: argparse.Namespace):
         self.student, self.samples, self.held, self.args = student, samples, held, args
         self.progress = Progress()
         self.pool = ThreadPoolExecutor(args.threads)
@@ -84,13 +87,13 @@ class Trainer:
             "progress": asdict(self.progress),
         }
         torch.save(state, self.args.out.with_suffix(".state"))
-        save(self.args.out, self.student.adapter())
+        adapter.save(self.args.out, self.student.adapter())
 
     def resume(self) -> None:
         """Go on from the state, if there is one."""
         path = self.args.out.with_suffix(".state")
         if path.exists():
-            state = torch.load(path)
+            state = torch.load(path, map_location=self.args.device)
             self.student.load_state_dict(state["student"], strict=False)
             self.optimiser.load_state_dict(state["optimiser"])
             self.progress = Progress(**state["progress"])
@@ -120,8 +123,8 @@ class Trainer:
         return float(loss.item())
 
     def _score(self) -> None:
-        if self.held:
-            self._note(score(self.student, self.held, self.pool))
+        for name, held in self.held.items():
+            self._note({"held": name} | score(self.student, held, self.pool))
 
     def _note(self, record: dict[str, Any]) -> None:
         progress = self.progress
@@ -153,11 +156,13 @@ def losses(student: Student, sample: Sample) -> Tensor:
 
 
 def score(student: Student, held: Sequence[Sample], pool: ThreadPoolExecutor) -> dict[str, Any]:
-    """Cross-entropy a token, and how many of the samples would be exact."""
+    """Cross-entropy a token, how many of the samples would be exact, and which: 1 or 0 for each."""
     found = list(pool.map(lambda sample: _judged(student, sample), held))
     count = sum(len(sample.tokens) - sample.prompt for sample in held)
     exact = sum(right for _, right in found) / len(held)
-    return {"held_loss": round(sum(loss for loss, _ in found) / count, 4), "held_exact": round(exact, 4)}
+    which = "".join(str(int(right)) for _, right in found)
+    loss = sum(loss for loss, _ in found) / count
+    return {"held_loss": round(loss, 4), "held_exact": round(exact, 4), "exact": which}
 
 
 def _judged(student: Student, sample: Sample) -> tuple[float, bool]:
@@ -169,7 +174,7 @@ def _judged(student: Student, sample: Sample) -> tuple[float, bool]:
 
 
 def _logits(student: Student, sample: Sample) -> tuple[Tensor, Tensor]:
-    tokens = torch.tensor(sample.tokens)
+    tokens = torch.tensor(sample.tokens, device=student.norm.device)
     states = student(tokens[:-1])[sample.prompt - 1 :]
     return student.logits(states), tokens[sample.prompt :]
 
@@ -180,8 +185,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--held", type=Path)
-    parser.add_argument("--held-samples", type=int, default=120, help="default: %(default)s")
+    parser.add_argument("--held", type=Path, nargs="*", default=[])
+    parser.add_argument("--held-samples", type=int, default=120, help="of each file; default: %(default)s")
+    parser.add_argument("--begin", metavar="FILE", help="an adapter of `flash_ls.artifact` to go on from")
+    parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument("--rank", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=2e-4, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=16, help="samples a step; default: %(default)s")
@@ -192,7 +199,10 @@ def main() -> None:
     torch.manual_seed(0)
     upstream = GgufFile(args.weights)
     student = Student(upstream.model_shape(), upstream, args.rank)
-    held = load(args.held)[: args.held_samples] if args.held else []
+    if args.begin:
+        student.take(adapter.load(args.begin))
+    student.to(args.device)
+    held = {path.stem: load(path)[: args.held_samples] for path in args.held}
     trainer = Trainer(student, load(args.samples), held, args)
     trainer.resume()
     trainer.run()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flash_ls.artifact.adapter import Factors
+from flash_ls.artifact.adapter import Adapter, Factors
 from flash_ls.artifact.rotary import rotary_tables
 from flash_ls.artifact.tensors import HEAD, MATRICES, Weights, layer, whole
 from flash_ls.engine.manifest import ModelShape
@@ -80,11 +80,12 @@ class Student(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, layer(weights, index), rank, dtype) for index in range(shape.layers))
         self.norm = nn.Parameter(torch.tensor(whole(weights, "output_norm.weight")), requires_grad=False)
         self.embedding = nn.Parameter(torch.tensor(whole(weights, HEAD), dtype=dtype), requires_grad=False)
-        self._rotary = tuple(torch.tensor(table) for table in rotary_tables(shape))
+        for name, table in zip(("cos", "sin"), rotary_tables(shape), strict=True):
+            self.register_buffer(name, torch.tensor(table), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.embedding[tokens]
-        cos, sin = (table[: len(tokens)].to(embedded.dtype) for table in self._rotary)
+        cos, sin = (table[: len(tokens)].to(embedded.dtype) for table in (self.cos, self.sin))
         x = embedded.float()
         for decoder_layer in self.layers:
             x = decoder_layer(x, (cos, sin))
@@ -99,10 +100,19 @@ class Student(nn.Module):
         """The parameters that are not frozen."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
+    def take(self, adapter: Adapter) -> None:
+        """Go on from what was learnt before, at the same rank."""
+        with torch.no_grad():
+            for name, factors in adapter.items():
+                index, part = name.split(".")
+                matrix = self.layers[int(index)].matrices[part]
+                matrix.up.copy_(torch.tensor(factors.up))
+                matrix.down.copy_(torch.tensor(factors.down))
+
     def adapter(self) -> dict[str, Factors]:
         """What was learnt, as `flash_ls.artifact.adapter` takes it."""
         return {
-            f"{index}.{name}": Factors(matrix.up.detach().numpy(), matrix.down.detach().numpy())
+            f"{index}.{name}": Factors(matrix.up.detach().cpu().numpy(), matrix.down.detach().cpu().numpy())
             for index, decoder_layer in enumerate(self.layers)
             for name, matrix in decoder_layer.matrices.items()
         }

@@ -36,9 +36,11 @@ from flash_ls.deadline import Deadline
 from flash_ls.document import Snapshot
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import Generation, GenerationParams
-from flash_ls.engine.drafter import LookupDrafter
+from flash_ls.engine.draft_model import load_draft
+from flash_ls.engine.drafter import Gain
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, PromptFormat
+from flash_ls.engine.model_drafter import drafter_for
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.place import Fitted, Place
@@ -143,7 +145,8 @@ def load_completers(folder: Path, config: Config) -> dict[str, Completer]:
     """A completer for each step, on one engine. Raises `ModelError`."""
     described = manifest.read(folder)
     model, costs = load_model(folder, described, config)
-    engine = Remembering(model, Tokenizer(folder / TOKENIZER_FILE), LookupDrafter(costs.best), config.cache_mb)
+    drafter = drafter_for(load_draft(folder, described), Gain(costs.best))
+    engine = Remembering(model, Tokenizer(folder / TOKENIZER_FILE), drafter, config.cache_mb)
     return {step.name: Ablated(step, engine, described.prompt, config) for step in STEPS}
 
 

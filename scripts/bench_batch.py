@@ -27,7 +27,7 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
 from flash_ls.engine.decode import GenerationParams
-from flash_ls.engine.drafter import LookupDrafter
+from flash_ls.engine.drafter import Gain, LookupDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE
 from flash_ls.engine.shared_model import SharedModel
@@ -56,7 +56,7 @@ class Host:
         self._slots = Slots(shared.new_cache, CACHE_MB)
         self._params = GenerationParams(tokens, frozenset())
         self._threads = ThreadPoolExecutor(most)
-        drafters = [LookupDrafter(costs.best, company=lambda: self.turns.at_work) for _ in range(most)]
+        drafters = [LookupDrafter(Gain(costs.best, company=lambda: self.turns.at_work)) for _ in range(most)]
         self._engines = [LocalEngine(shared, self.tokenizer, drafter, slots=self._slots) for drafter in drafters]
 
     def forget(self) -> None:

@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from flash_ls.artifact.store import ensure
 from flash_ls.config import Config
 from flash_ls.engine import manifest
+from flash_ls.engine.draft_model import load_draft
 from flash_ls.engine.drafter import NoDrafter
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, graph_file
@@ -76,7 +77,7 @@ def measure(args: argparse.Namespace, gguf: Path | None) -> Results:
         Floor(bandwidth, weight_bytes(folder / graph_file("int4"))),
         measure_processes(child_command(folder, gguf), list(samples), args.processes, args.idle),
         type_text(probe(), "x", args.model).rss_mb,
-        speculate(Speculation(model, tokenizer, described.prompt, costs.best), args),
+        speculate(Speculation(model, tokenizer, described.prompt, costs.best, load_draft(folder, described)), args),
         measure_cancels(LocalEngine(model, tokenizer, NoDrafter()), described.shape.vocabulary, args.cancels),
     )
 

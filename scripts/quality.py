@@ -157,7 +157,7 @@ def loss(row: FloatArray, place: int) -> float:
 
 def score_token(token: int, allowed: IdArray | None, reference: FloatArray, served: Served) -> Score:
     """Compare one row of float32's logits [vocabulary] with what is served there, over the served words."""
-    words, (row, *_), _ = served.logits
+    words, (row, *_), *_ = served.logits
     candidates = np.arange(len(reference)) if allowed is None else allowed
     agreed = words[row.argmax()] == candidates[reference[candidates].argmax()]
     found = np.flatnonzero(words == token)

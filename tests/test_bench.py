@@ -109,7 +109,7 @@ def results(samples: Samples) -> Results:
 
 def outcome(group: str, plain_ms: float, speculative_ms: float, said: str = "same") -> Outcome:
     slow, fast = Run("same", 10, plain_ms, 10, 2, 0, 0), Run(said, 10, speculative_ms, 4, 1, 8, 6)
-    return Outcome(group, [slow, slow], [fast, fast])
+    return Outcome(group, [slow, slow], [fast, fast], [slow, fast])
 
 
 def test_percentiles_are_those_of_the_values() -> None:
@@ -172,7 +172,7 @@ def test_the_summary_has_every_figure_and_is_json(samples: Samples) -> None:
     assert wanted <= said.keys()
     assert said["rss_mb"] == 450
     assert said["steps_ms"]["int4"].keys() == WIDTHS.keys() | PREFILLS.keys()
-    figures = {"repetitive": 2.0, "worst": 2.0, "acceptance": 0.75, "mismatch": 0, "rechecked": 0.2}
+    figures = {"repetitive": 2.0, "worst": 2.0, "acceptance": 0.75, "mismatch": 0, "rechecked": 0.2, "over_copies": 1.5}
     assert figures.items() <= said["speculation"].items()
     assert said["cancel_ms"]["p50"] == 2.0
     assert "verify16" in tables(said)
@@ -182,7 +182,7 @@ def test_the_worst_group_is_one_of_many_cases() -> None:
     many, few = [outcome("line", 100, 80)] * 10, [outcome("block", 100, 125, said="other")]
     said = speculation.summary([*many, *few])
     assert said["worst"] == 1.25
-    assert said["groups"]["block"] == {"cases": 1, "ratio": 0.8}
+    assert said["groups"]["block"] == {"cases": 1, "ratio": 0.8, "over_copies": 0.9}
     assert said["repetitive"] is None
     assert said["mismatch"] == pytest.approx(1 / 11, abs=1e-4)
 

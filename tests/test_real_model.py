@@ -95,7 +95,7 @@ def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary
     with np.load(REFERENCE) as reference:
         ids, columns = served(kept, reference[f"ids.{index}"]), reference[f"columns.{index}"]
         expected, likeliest = reference[f"logits.{index}"], reference[f"argmax.{index}"]
-    words, values, _ = model.forward(ids, model.new_cache(), len(ids), Deadline(), precise=True)
+    words, values, *_ = model.forward(ids, model.new_cache(), len(ids), Deadline(), precise=True)
     scored = np.isin(columns, kept.ids[words])
     place = {int(word): place for place, word in enumerate(kept.ids[words])}
     actual = values[-len(expected) :, [place[int(word)] for word in columns[scored]]]

@@ -13,6 +13,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from flash_ls.artifact.draft import Draft, write_draft
 from flash_ls.artifact.gguf_file import tokenizer_json
 from flash_ls.artifact.graph import write_graphs
 from flash_ls.artifact.quantise import FloatArray
@@ -123,11 +124,14 @@ def write_artifact(
     weights: Weights | None = None,
     shortlist: NDArray[np.int64] | None = None,
     samples: Sequence[list[int]] = (),
+    draft: Draft | None = None,
 ) -> ModelManifest:
     """A whole artifact in `folder`, which is made."""
     folder.mkdir(parents=True)
     write_tokenizer(folder / TOKENIZER_FILE)
     write_graphs(folder, shape, weights or ToyWeights(shape), precisions, lambda label, done: None, shortlist, samples)
+    if draft:
+        write_draft(folder, shape, weights or ToyWeights(shape), draft)
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     described = ModelManifest(NAME, "0", "Apache-2.0", tuple(precisions), shape, FORM, files)
     described.write(folder)

@@ -192,9 +192,10 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
 
 
 def _make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> None:
-    from flash_ls.artifact import adapter
+    from flash_ls.artifact import adapter, draft
     from flash_ls.artifact.adapter import AdaptedWeights
     from flash_ls.artifact.calibrate import samples
+    from flash_ls.artifact.draft import write_draft
     from flash_ls.artifact.gguf_file import GgufFile  # a build alone pays for onnx and gguf: 0.4 s and 60 MB
     from flash_ls.artifact.graph import write_graphs
 
@@ -207,6 +208,8 @@ def _make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> 
     prompts = samples(Tokenizer(folder / TOKENIZER_FILE), form)
     weights = AdaptedWeights(upstream, adapter.load(entry.adapter)) if entry.adapter else upstream
     write_graphs(folder, shape, weights, entry.precisions, progress, entry.listed(upstream.kept), prompts)
+    if entry.draft:
+        write_draft(folder, shape, weights, draft.load(entry.draft))
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     ModelManifest(entry.name, entry.revision, entry.licence, entry.precisions, shape, form, files).write(folder)
 

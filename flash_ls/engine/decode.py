@@ -16,6 +16,7 @@ import numpy as np
 from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.drafter import Drafter
+from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.model import Model
 from flash_ls.engine.tokenizer import TextStream, Tokenizer
@@ -194,11 +195,13 @@ class _Run:
     deadline: Deadline
     output: _Output
     stats: GenerationStats
+    state: FloatArray | None = None
+    """[1, hidden], what the target's head read before the last token."""
 
     def round(self) -> None:
         """One pass of the target: verify the drafts, commit those it agrees with and its own next token."""
         committed = self.prompt + self.output.tokens
-        drafts = self.drafter.propose(committed, self._most_drafts(len(committed)))
+        drafts = self.drafter.propose(committed, self._most_drafts(len(committed)), self.state)
         # The first word counts most, and what was typed stays in the cache: both are worth the precise path.
         logits = self._target(committed, drafts, precise=self.stats.target_steps == 0)
         accepted = 0
@@ -213,6 +216,7 @@ class _Run:
             accepted += choice.token == draft
             if self.output.finish is not None or choice.token != draft:
                 break
+        self.state = None if logits.states is None else logits.states[place : place + 1]
         self._count(len(drafts), min(len(drafts), place + 1), accepted)
 
     def _most_drafts(self, committed: int) -> int:

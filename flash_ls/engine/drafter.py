@@ -4,13 +4,14 @@ Code repeats itself, so a copy is a good guess that costs nothing: find where th
 what followed there. That is prompt lookup decoding (A. Saxena 2023; arXiv 2304.04487, "Inference with reference").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate, cycle, islice
 from operator import mul
 from typing import NamedTuple, Protocol
 
 from flash_ls.engine.cache import common_prefix
 from flash_ls.engine.costs import StepCosts
+from flash_ls.engine.embedding import FloatArray
 
 MOST_DRAFTS = 15
 """Tokens of one proposal: with the last committed token they make a pass of 16."""
@@ -21,8 +22,11 @@ LONGEST_MATCH = 16
 class Drafter(Protocol):
     """Anything that can guess a continuation. A wrong guess costs time, never correctness."""
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
-        """At most `most` draft tokens after the committed `tokens` (at least one); empty when guessing does not pay."""
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
+        """At most `most` draft tokens after the committed `tokens` (at least one); empty when guessing does not pay.
+
+        `state` [1, hidden] is what the target's head read before the last token, where that is known.
+        """
 
     def verified(self, drafted: int, accepted: int) -> None:
         """How many tokens of the last proposal the target judged, and how many, from the first on, it agreed with."""
@@ -31,49 +35,73 @@ class Drafter(Protocol):
 class NoDrafter:
     """Plain greedy decoding."""
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
         return []
 
     def verified(self, drafted: int, accepted: int) -> None:
         pass
 
 
-class LookupDrafter:
-    """Copies what followed the longest earlier match of the last tokens, as far as the chances make it pay."""
+class Proposal(NamedTuple):
+    """Draft tokens, and how many tokens a millisecond are expected if they are verified."""
+
+    tokens: list[int]
+    speed: float
+    chance: float = 0.0
+    """Of the first to be right."""
+
+
+class Gain:
+    """What it pays to draft: the costs of passes here, and who else is waiting for one."""
 
     def __init__(self, costs: StepCosts, company: Callable[[], int] | None = None) -> None:
         """`company` tells how many requests are at work: without drafts they can share a pass, which may pay more."""
-        self._at = costs.at
-        self._company = company
-        self._costs = [costs.at(1 + drafts) for drafts in range(MOST_DRAFTS + 1)]
+        self._at, self._company = costs.at, company
+        self._ms = [costs.at(1 + drafts) for drafts in range(MOST_DRAFTS + 1)]
+
+    def best(self, chances: Iterable[float], ms_each: float = 0.0) -> tuple[int, float]:
+        """The number of drafts with the most expected tokens a millisecond, and these, if a draft takes `ms_each`.
+
+        Each chance is that of a draft to be right where all before it are.
+        """
+        tokens = accumulate(accumulate(chances, mul), initial=1.0)
+        passes = zip(tokens, self._ms, strict=False)
+        speeds = [expected / (ms + ms_each * drafts) for drafts, (expected, ms) in enumerate(passes)]
+        if self._company and (company := self._company()) > 1:
+            speeds[0] = company / self._at(company)
+        return max(enumerate(speeds), key=lambda counted: counted[1])
+
+
+class LookupDrafter:
+    """Copies what followed the longest earlier match of the last tokens, as far as the chances make it pay."""
+
+    def __init__(self, gain: Gain) -> None:
+        self._gain = gain
         self._index = _Index()
         self._chances = _Chances()
         self._match_length = 0
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
+        return self.proposal(tokens, most).tokens
+
+    def proposal(self, tokens: list[int], most: int) -> Proposal:
+        """What to draft, and what it is worth; no tokens if it does not pay."""
         self._index.follow(tokens)
         match = self._index.longest_match()
         if match is None:
-            return []
+            return Proposal([], self._gain.best([])[1])
         self._match_length = match.length
-        count = self._best_count(match.length, most)
+        chances = (self._chances.of(match.length + number) for number in range(most))
+        count, speed = self._gain.best(chances)
         if count == 0:
             self._chances.forget(match.length)
         # A copy that reaches the end of the text goes on with what it has copied, as in LZ77.
-        return list(islice(cycle(tokens[match.place : match.place + count]), count))
+        copied = list(islice(cycle(tokens[match.place : match.place + count]), count))
+        return Proposal(copied, speed, self._chances.of(match.length))
 
     def verified(self, drafted: int, accepted: int) -> None:
         for number in range(min(drafted, accepted + 1)):
             self._chances.learn(self._match_length + number, right=number < accepted)
-
-    def _best_count(self, match_length: int, most: int) -> int:
-        """The number of drafts, as far as the costs go, with the most expected tokens per millisecond."""
-        chances = (self._chances.of(match_length + number) for number in range(most))
-        tokens = accumulate(accumulate(chances, mul), initial=1.0)
-        speeds = [expected / ms for expected, ms in zip(tokens, self._costs, strict=False)]
-        if self._company and (company := self._company()) > 1:
-            speeds[0] = company / self._at(company)
-        return speeds.index(max(speeds))
 
 
 class _Chances:

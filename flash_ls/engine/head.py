@@ -33,6 +33,8 @@ class Logits(NamedTuple):
     """[rows, words]."""
     precise: bool = False
     """Whether they come from the path of more bits, where there are two."""
+    states: FloatArray | None = None
+    """[rows, hidden], what the head read; None of a model that does not tell."""
 
 
 class Head:
@@ -52,7 +54,7 @@ class Head:
         `listed` [rows, shortlist] is what the graph says, `states` [rows, hidden] is what it says it of.
         """
         if not len(states):
-            return Logits(self._shortlist, listed)  # a chunk of a prefill, of which nobody asks for more
+            return Logits(self._shortlist, listed, states=states)  # a chunk of a prefill, of which nobody asks for more
         others = self._unlisted(np.array(prompt))
         ids, values = self._shortlist, listed
         if words is not None:
@@ -66,7 +68,7 @@ class Head:
         for row, state in zip(values, states, strict=True):
             leaders = _leaders(row)
             row[leaders] = self.embedding.rows(ids[leaders]) @ state
-        return Logits(ids, values)
+        return Logits(ids, values, states=states)
 
     def _unlisted(self, tokens: IdArray) -> IdArray:
         """Those that are not on the shortlist, each once, in ascending order."""

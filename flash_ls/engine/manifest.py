@@ -16,6 +16,7 @@ from flash_ls.errors import ManifestError
 FILE_NAME = "manifest.json"
 DATA_FILE, TOKENIZER_FILE = "model.data", "tokenizer.json"
 EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE = "embedding.npy", "embedding_scales.npy", "shortlist.npy"
+DRAFT_FILE, DRAFT_WORDS_FILE = "draft.onnx", "draft_words.npy"
 """The files it describes, besides a graph for each precision."""
 
 

@@ -1,4 +1,4 @@
-"""One forward pass of the ONNX graph. The only module that knows ONNX Runtime."""
+"""One forward pass of the ONNX graph. Besides the draft model, the only module that knows ONNX Runtime."""
 
 import os
 from collections.abc import Container, Sequence
@@ -25,10 +25,14 @@ RECHECK_BELOW = 0.7
 """Of a mixed graph; in nats: two words this close are told apart by 8 bits, not by 4."""
 # What ONNX Runtime raises for a failed or terminated run; it has no common base below RuntimeError and Exception.
 _STATE = ort.capi.onnxruntime_pybind11_state
-_RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)
+RUN_ERRORS = (_STATE.Fail, _STATE.RuntimeException, _STATE.InvalidArgument, _STATE.EPFail, RuntimeError)
 _NO_MEMORY = ("bad_alloc", "allocate memory")
 """In what ONNX Runtime and the system say of a load that takes too much."""
-_LOAD_ERRORS = (*_RUN_ERRORS, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NoSuchFile, _STATE.NotImplemented)
+LOAD_ERRORS = (
+    *(*RUN_ERRORS, _STATE.InvalidGraph, _STATE.InvalidProtobuf, _STATE.NoSuchFile, _STATE.NotImplemented),
+    *(MemoryError, OSError, EOFError, ValueError),
+)
+"""What a graph that cannot be loaded, or files that are not as they should be, raise."""
 
 
 VERSION = str(ort.__version__)
@@ -67,8 +71,8 @@ class OnnxModel:
             self._inputs = {value.name for value in self._session.get_inputs()}
             self._head = Head(folder)
             self._banks = [Bank(described.shape)]
-        except (*_LOAD_ERRORS, MemoryError, OSError, EOFError, ValueError) as error:
-            raise ModelError(_refusal(described.name, folder, error)) from error
+        except LOAD_ERRORS as error:
+            raise ModelError(refusal(described.name, folder, error)) from error
 
     def new_cache(self) -> KVCache:
         """An empty cache. Its pages take memory only once a pass writes them."""
@@ -110,7 +114,7 @@ class OnnxModel:
         self._run(buffers.binding, deadline)
         cache.append(tokens)
         certain = cache.tokens[: len(cache.tokens) - max(0, rows - 1)]
-        logits = self._head.logits(buffers.logits[0].copy(), buffers.hidden[0], certain, words)
+        logits = self._head.logits(buffers.logits[0].copy(), buffers.hidden[0].copy(), certain, words)
         return logits._replace(precise=bool(buffers.precise))
 
     def forward_each(self, steps: Sequence[DecodeStep]) -> list[Logits]:
@@ -139,7 +143,7 @@ class OnnxModel:
 
     def _stepped(self, group: "_Buffers", step: DecodeStep, row: int) -> Logits:
         step.cache.append([step.token])
-        logits = self._head.logits(group.logits[row].copy(), group.hidden[row], step.cache.tokens, step.words)
+        logits = self._head.logits(group.logits[row].copy(), group.hidden[row].copy(), step.cache.tokens, step.words)
         return logits._replace(precise=bool(group.precise))
 
     def _run(self, binding: ort.IOBinding, deadline: Deadline) -> None:
@@ -152,7 +156,7 @@ class OnnxModel:
         with deadline.interrupting(terminate):
             try:
                 self._session.run_with_iobinding(binding, options)
-            except _RUN_ERRORS as error:
+            except RUN_ERRORS as error:
                 deadline.check()
                 raise ModelFailed(f"The model failed; restart the server ({error}).") from error
 
@@ -168,7 +172,7 @@ def _places(steps: Sequence[DecodeStep]) -> tuple[Bank, list[int]]:
     return bank, places
 
 
-def _refusal(name: str, folder: Path, error: Exception) -> str:
+def refusal(name: str, folder: Path, error: Exception) -> str:
     """What the user reads of a graph that cannot be loaded."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return f"There is not enough memory for {name}; close other programs, or set the precision to int4."

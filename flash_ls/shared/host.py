@@ -7,9 +7,11 @@ from flash_ls import process
 from flash_ls.config import Config
 from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.decode import PREFILL_CHUNK
-from flash_ls.engine.drafter import LookupDrafter
+from flash_ls.engine.draft_model import DraftModel, load_draft
+from flash_ls.engine.drafter import Gain
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import TOKENIZER_FILE, ModelManifest
+from flash_ls.engine.model_drafter import drafter_for
 from flash_ls.engine.shared_model import SharedModel
 from flash_ls.engine.slots import MOST_SLOTS, Slots
 from flash_ls.engine.tokenizer import Tokenizer
@@ -25,6 +27,7 @@ class Host(NamedTuple):
     costs: StepCosts
     turns: Turns
     slots: Slots
+    draft: DraftModel | None
     precision: str
 
     @property
@@ -34,7 +37,7 @@ class Host(NamedTuple):
 
     def engine(self) -> LocalEngine:
         """One for one thread."""
-        drafter = LookupDrafter(self.costs, company=lambda: self.turns.at_work)
+        drafter = drafter_for(self.draft, Gain(self.costs, company=lambda: self.turns.at_work))
         return LocalEngine(self.model, self.tokenizer, drafter, slots=self.slots)
 
 
@@ -44,5 +47,6 @@ def load(folder: Path, described: ModelManifest, config: Config, most_slots: int
     turns = Turns()
     shared = SharedModel(model, turns)
     slots = Slots(shared.new_cache, config.cache_mb, most_slots)
+    draft = load_draft(folder, described)
     process.release_memory()
-    return Host(shared, Tokenizer(folder / TOKENIZER_FILE), costs.best, turns, slots, model.precision)
+    return Host(shared, Tokenizer(folder / TOKENIZER_FILE), costs.best, turns, slots, draft, model.precision)

@@ -1,4 +1,4 @@
-"""What lookup drafts gain: cases decoded with and without them, and the ratio of the speeds.
+"""What drafts gain: cases decoded without them, with copies alone and as served, and the ratios of the speeds.
 
 It knows the engine and the cases, not the completer: what is timed is decoding alone.
 """
@@ -12,9 +12,11 @@ from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.decode import GenerationParams, generate
-from flash_ls.engine.drafter import Drafter, LookupDrafter, NoDrafter
+from flash_ls.engine.draft_model import DraftModel
+from flash_ls.engine.drafter import Drafter, Gain, LookupDrafter, NoDrafter
 from flash_ls.engine.manifest import PromptFormat
 from flash_ls.engine.model import Model
+from flash_ls.engine.model_drafter import drafter_for
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.postprocess import LineRule
 from flash_ls.prompt import Prompt, build_prompt
@@ -39,35 +41,42 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """One case, decoded with and without drafts equally often."""
+    """One case, decoded twice in each way."""
 
     group: str
     plain: list[Run]
     speculative: list[Run]
+    """As served."""
+    copied: list[Run]
+    """With copies alone; none where that is how it is served."""
 
     @property
     def mismatches(self) -> bool:
-        return len({run.text for run in (*self.plain, *self.speculative)}) > 1
+        return len({run.text for run in (*self.plain, *self.speculative, *self.copied)}) > 1
 
 
 class Speculation:
-    """Decodes cases with and without drafts; of two lookup drafters each meets a case once, and learns from it once."""
+    """Decodes cases with and without drafts; of two drafters of a kind each meets a case, and learns from it, once."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, form: PromptFormat, costs: StepCosts) -> None:
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, form: PromptFormat, costs: StepCosts, draft: DraftModel | None = None
+    ) -> None:
         self._model, self._tokenizer, self._form = model, tokenizer, form
         self._cache = model.new_cache()
-        self._plain, self._lookups = NoDrafter(), (LookupDrafter(costs), LookupDrafter(costs))
+        self._plain, self._served = NoDrafter(), [drafter_for(draft, Gain(costs)) for _ in range(2)]
+        self._lookups = [LookupDrafter(Gain(costs)) for _ in range(2)] if draft else []
 
     def outcome(self, case: Case) -> Outcome:
         prompt = build_prompt(case.before, case.after, self._form, self._tokenizer, Config())
         answer, _ = self._tokenizer.encode(prompt.healed.decode("utf-8", "replace") + case.middle)
         params = self._params(case, prompt)
         self._run(self._plain, prompt, replace(params, max_tokens=1))  # from here on the prompt is cached
-        first, *speculative, last = (
-            self._run(drafter, prompt, params) for drafter in (self._plain, *self._lookups, self._plain)
+        turns: list[Drafter] = [self._plain, *self._lookups[:1], *self._served, *self._lookups[1:], self._plain]
+        runs = [(drafter, self._run(drafter, prompt, params)) for drafter in turns]
+        plain, served, copied = (
+            [run for drafter, run in runs if drafter in kind] for kind in ([self._plain], self._served, self._lookups)
         )
-        group = "repetitive" if repeats(prompt.token_ids, answer) else case.kind
-        return Outcome(group, [first, last], speculative)
+        return Outcome("repetitive" if repeats(prompt.token_ids, answer) else case.kind, plain, served, copied)
 
     def _params(self, case: Case, prompt: Prompt) -> GenerationParams:
         stop_ids = frozenset(self._form.stop_ids)
@@ -100,35 +109,58 @@ def grams(tokens: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Speed ratios of each group and of all, and what became of the drafts."""
+    """Speed ratios of each group and of all to no drafts, of all to copies alone, and what became of the drafts."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.group, []).append(outcome)
     ratios = {group: speed_ratio(members) for group, members in sorted(groups.items())}
     counted = [ratios[group] for group, members in groups.items() if len(members) >= LEAST_CASES]
-    plain, speculative = runs_of(outcomes)
+    plain, speculative, copied = runs_of(outcomes)
+    kinds = {"plain": plain, "served": speculative, "copied": copied}
     return {
         "repetitive": ratios.get("repetitive"),
         "worst": min(counted, default=None),
         "acceptance": round(sum_of(speculative, "accepted") / max(1.0, sum_of(speculative, "drafted")), 4),
         "mismatch": round(statistics.mean(outcome.mismatches for outcome in outcomes), 4),
         "all": speed_ratio(outcomes),
-        "ms_per_token": {"plain": round(ms_per_token(plain), 2), "lookup": round(ms_per_token(speculative), 2)},
+        "over_copies": over_copies(outcomes),
+        "kinds": {name: told(runs) for name, runs in kinds.items()},
         "rechecked": round(sum_of(plain, "rechecked") / sum_of(plain, "steps"), 4),
-        "groups": {name: {"cases": len(groups[name]), "ratio": ratio} for name, ratio in ratios.items()},
+        "groups": {
+            name: {"cases": len(groups[name]), "ratio": ratio, "over_copies": over_copies(groups[name])}
+            for name, ratio in ratios.items()
+        },
+    }
+
+
+def told(runs: Sequence[Run]) -> dict[str, float]:
+    """Of one way of decoding: its time, how many tokens a pass gives, and how many of the drafts are right."""
+    passes, drafted = sum_of(runs, "steps"), sum_of(runs, "drafted")
+    return {
+        "ms_per_token": round(ms_per_token(runs), 2),
+        "tokens_per_step": round(sum_of(runs, "tokens") / max(1.0, passes), 3),
+        "acceptance": round(sum_of(runs, "accepted") / max(1.0, drafted), 4),
+        "drafted": round(drafted / max(1.0, passes), 3),
     }
 
 
 def speed_ratio(outcomes: Sequence[Outcome]) -> float:
     """Tokens per second with drafts over those without."""
-    plain, speculative = runs_of(outcomes)
+    plain, speculative, _ = runs_of(outcomes)
     return round(ms_per_token(plain) / ms_per_token(speculative), 3)
 
 
-def runs_of(outcomes: Sequence[Outcome]) -> tuple[list[Run], list[Run]]:
-    """All runs without drafts, and all with them."""
+def over_copies(outcomes: Sequence[Outcome]) -> float | None:
+    """Tokens per second as served over those with copies alone, if that is not the same."""
+    _, speculative, copied = runs_of(outcomes)
+    return round(ms_per_token(copied) / ms_per_token(speculative), 3) if copied else None
+
+
+def runs_of(outcomes: Sequence[Outcome]) -> tuple[list[Run], list[Run], list[Run]]:
+    """All runs without drafts, as served, and with copies alone."""
     plain = [run for outcome in outcomes for run in outcome.plain]
-    return plain, [run for outcome in outcomes for run in outcome.speculative]
+    speculative = [run for outcome in outcomes for run in outcome.speculative]
+    return plain, speculative, [run for outcome in outcomes for run in outcome.copied]
 
 
 def ms_per_token(runs: Sequence[Run]) -> float:

@@ -6,6 +6,7 @@ With `FLASH_LS_PICTURES=FOLDER` the pictures of the extension's readme are taken
 import itertools
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -39,6 +40,7 @@ SETTINGS = {
 }
 SIDE_BAR = "Control+b"
 BUILD_S = 600
+STAYS_S = 2.0
 """The first start builds the model."""
 BANK = (ROOT / "examples" / "bank.py").read_text(encoding="utf-8").rstrip()
 BEFORE = BANK.removesuffix("other.de")
@@ -86,6 +88,18 @@ class Desk:
         """The ghost text once it is there."""
         return self.vscode.wait(lambda view: view.ghost != "", "nothing is suggested").ghost
 
+    def body(self) -> str:
+        """A ghost text of several lines that stays: what was typed along with may give way to another answer."""
+        text, since = "", time.monotonic()
+
+        def stays(view: View) -> bool:
+            nonlocal text, since
+            if view.ghost != text:
+                text, since = view.ghost, time.monotonic()
+            return "\n" in text and time.monotonic() - since > STAYS_S
+
+        return self.vscode.wait(stays, "no body is suggested").ghost
+
     def await_last(self, line: str) -> View:
         return self.vscode.wait(lambda view: view.lines[-1] == line, f"the last line is not {line!r}")
 
@@ -126,7 +140,7 @@ def test_type_see_and_accept_where_the_editor_closed_the_bracket(desk: Desk) -> 
 def test_a_body_of_many_lines_and_its_words_and_lines(desk: Desk) -> None:
     desk.begin(BANK[: BANK.index("        if amount")] + "       ", "bank.py")
     desk.vscode.type(" ")
-    text = desk.vscode.wait(lambda view: "\n" in view.ghost, "no body is suggested").ghost
+    text = desk.body()
     desk.picture("ghost.png", {"x": 53, "y": 263, "width": 720, "height": 248})
     first, second = text.split("\n")[:2]
     desk.vscode.press(WORD)

@@ -11,7 +11,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.decode import PREFILL_CHUNK, Generation, GenerationParams, generate
-from flash_ls.engine.drafter import Drafter, LookupDrafter, NoDrafter
+from flash_ls.engine.drafter import Drafter, Gain, LookupDrafter, NoDrafter
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.model import Model
 from flash_ls.engine.onnx_model import OnnxModel
@@ -84,7 +84,7 @@ def test_copies_never_change_the_answer(
 ) -> None:
     params = GenerationParams(16 + len(healed), NEVER, healed)
     plain = run(model, tokenizer, params, prompt=prompt)
-    copied = run(model, tokenizer, params, LookupDrafter(FREE), prompt)
+    copied = run(model, tokenizer, params, LookupDrafter(Gain(FREE)), prompt)
     assert copied.tokens == plain.tokens
     assert copied.stats.target_steps <= plain.stats.target_steps
 
@@ -343,7 +343,7 @@ class Once:
         self._drafts = drafts
         self.told: list[tuple[int, int]] = []
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
+    def propose(self, tokens: list[int], most: int, state: object = None) -> list[int]:
         return self._drafts[:most] if len(self.told) == 1 else []
 
     def verified(self, drafted: int, accepted: int) -> None:
@@ -393,7 +393,7 @@ class Blurred(WatchedModel):
         precise: bool = False,
     ) -> Logits:
         logits = super().forward(tokens, cache, rows, deadline, words, precise)
-        said, values, _ = logits
+        said, values, *_ = logits
         for place, row in zip(range(len(cache.tokens) - rows, len(cache.tokens)), values, strict=True):
             blur = np.random.default_rng(place).uniform(-self.BLUR, self.BLUR, SHAPE.vocabulary)
             row += 0 if precise else blur[said]

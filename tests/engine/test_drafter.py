@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_ls.engine.costs import StepCosts
-from flash_ls.engine.drafter import LONGEST_MATCH, MOST_DRAFTS, LookupDrafter, NoDrafter
+from flash_ls.engine.drafter import LONGEST_MATCH, MOST_DRAFTS, Gain, LookupDrafter, NoDrafter
 from tests.engine.toy_drafters import TYPICAL
 
 FREE = StepCosts((1, 16), (5.0, 5.0))
@@ -27,7 +27,7 @@ def propose(drafter: LookupDrafter, text: str, most: int = MOST_DRAFTS) -> str:
 
 
 def draft(text: str, costs: StepCosts = FREE) -> str:
-    return propose(LookupDrafter(costs), text)
+    return propose(LookupDrafter(Gain(costs)), text)
 
 
 def matching(length: int) -> str:
@@ -88,7 +88,7 @@ def test_nothing_is_proposed_without_a_repetition() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 20), Letters), min_size=1, max_size=8), st.booleans())
 def test_the_index_follows_typing_deleting_and_other_files(edits: list[tuple[int, str]], again: bool) -> None:
-    drafter, text = LookupDrafter(FREE), ""
+    drafter, text = LookupDrafter(Gain(FREE)), ""
     for deleted, typed in edits:
         text = text[: max(0, len(text) - deleted)] + typed
         if again:
@@ -97,17 +97,17 @@ def test_the_index_follows_typing_deleting_and_other_files(edits: list[tuple[int
 
 
 def test_texts_of_before_leave_nothing_behind() -> None:
-    chance, drafter = random.Random(5), LookupDrafter(FREE)
+    chance, drafter = random.Random(5), LookupDrafter(Gain(FREE))
     for _ in range(50):
         drafter.propose([chance.randrange(10_000) for _ in range(100)], 1)
     propose(drafter, "ab")
-    fresh = LookupDrafter(FREE)
+    fresh = LookupDrafter(Gain(FREE))
     propose(fresh, "ab")
     assert len(pickle.dumps(drafter)) < len(pickle.dumps(fresh)) + 100
 
 
 def test_the_callers_list_is_not_kept() -> None:
-    drafter, tokens = LookupDrafter(FREE), [1, 2, 3, 1, 2]
+    drafter, tokens = LookupDrafter(Gain(FREE)), [1, 2, 3, 1, 2]
     drafter.propose(tokens, 4)
     tokens[2:] = [9, 9]
     assert drafter.propose(tokens, 2) == [9, 9]
@@ -117,7 +117,7 @@ def test_the_callers_list_is_not_kept() -> None:
 @pytest.mark.parametrize("most", [0, 1, 5, MOST_DRAFTS, MOST_DRAFTS + 1, 100])
 @pytest.mark.parametrize("text", [matching(3), "abab"])
 def test_no_more_than_wanted(text: str, most: int) -> None:
-    assert len(propose(LookupDrafter(FREE), text, most)) == min(most, MOST_DRAFTS)
+    assert len(propose(LookupDrafter(Gain(FREE)), text, most)) == min(most, MOST_DRAFTS)
 
 
 @pytest.mark.parametrize(("costs", "length"), [(FREE, MOST_DRAFTS), (IN_PROPORTION, 0), (UP_TO_FOUR, 3)])
@@ -129,8 +129,8 @@ def test_the_length_follows_the_costs(match: int, costs: StepCosts, length: int)
 def test_in_company_a_shared_pass_has_to_be_beaten() -> None:
     costs = StepCosts((1, 2, 4, 8, 16), (10.0, 10.5, 11.0, 12.0, 20.0))
     text = "abcdefgh" * 3
-    assert len(propose(LookupDrafter(costs, company=lambda: 1), text)) > 3
-    assert propose(LookupDrafter(costs, company=lambda: 8), text) == ""
+    assert len(propose(LookupDrafter(Gain(costs, company=lambda: 1)), text)) > 3
+    assert propose(LookupDrafter(Gain(costs, company=lambda: 8)), text) == ""
 
 
 def test_the_longer_the_match_the_longer_the_draft() -> None:
@@ -141,7 +141,7 @@ def test_the_longer_the_match_the_longer_the_draft() -> None:
 
 @pytest.mark.parametrize("match", MATCHES)
 def test_rejections_silence_it_but_it_tries_again(match: int) -> None:
-    drafter = LookupDrafter(TYPICAL)
+    drafter = LookupDrafter(Gain(TYPICAL))
     rounds(drafter, matching(match), 200, right=False)
     lengths = rounds(drafter, matching(match), 400, right=False)
     assert lengths.count(0) > 250
@@ -151,7 +151,7 @@ def test_rejections_silence_it_but_it_tries_again(match: int) -> None:
 
 @pytest.mark.parametrize("match", MATCHES)
 def test_acceptances_make_it_longer_even_after_a_silence(match: int) -> None:
-    drafter = LookupDrafter(TYPICAL)
+    drafter = LookupDrafter(Gain(TYPICAL))
     first = rounds(drafter, matching(match), 300, right=False)[0]
     again = rounds(drafter, matching(match), 400, right=True)[-1]
     assert again > first
@@ -159,21 +159,21 @@ def test_acceptances_make_it_longer_even_after_a_silence(match: int) -> None:
 
 @pytest.mark.parametrize(("wrong", "others"), [(1, [3, 7, 15, 16]), (16, [1, 3, 7, 15])])
 def test_match_lengths_are_judged_apart(wrong: int, others: list[int]) -> None:
-    drafter = LookupDrafter(UP_TO_FOUR)
+    drafter = LookupDrafter(Gain(UP_TO_FOUR))
     rounds(drafter, matching(wrong), 100, right=False)
     for match in others:
         assert propose(drafter, matching(match), 1) == draft(matching(match), UP_TO_FOUR)[:1]
 
 
 def test_a_long_draft_is_judged_by_the_longer_matches_it_would_make() -> None:
-    drafter, text = LookupDrafter(TYPICAL), matching(7)
+    drafter, text = LookupDrafter(Gain(TYPICAL)), matching(7)
     assert len(propose(drafter, text)) > 1
     rounds(drafter, matching(8), 100, right=False)
     assert len(propose(drafter, text)) == 1
 
 
 def test_a_token_judged_right_speaks_for_the_longer_match_it_makes() -> None:
-    once, in_turn = LookupDrafter(FREE), LookupDrafter(FREE)
+    once, in_turn = LookupDrafter(Gain(FREE)), LookupDrafter(Gain(FREE))
     text = matching(1)
     propose(once, text)
     once.verified(3, 3)
@@ -189,11 +189,11 @@ def test_what_follows_the_first_wrong_token_was_not_judged(drafted: int) -> None
 
 
 def test_where_nothing_was_judged_nothing_is_learnt() -> None:
-    assert after_verifying(0, 0) == chances_of(LookupDrafter(FREE)) != after_verifying(1, 0)
+    assert after_verifying(0, 0) == chances_of(LookupDrafter(Gain(FREE))) != after_verifying(1, 0)
 
 
 def after_verifying(drafted: int, accepted: int) -> list[float]:
-    drafter = LookupDrafter(FREE)
+    drafter = LookupDrafter(Gain(FREE))
     propose(drafter, matching(3))
     drafter.verified(drafted, accepted)
     return chances_of(drafter)

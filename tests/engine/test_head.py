@@ -125,7 +125,7 @@ ODD = 101
 
 def answer(model: OnnxModel, prompt: list[int]) -> dict[int, float]:
     """Logits of the words after `prompt`."""
-    words, values, _ = model.forward(prompt, model.new_cache(), 1, Deadline())
+    words, values, *_ = model.forward(prompt, model.new_cache(), 1, Deadline())
     return dict(zip(words.tolist(), values[0].tolist(), strict=True))
 
 
@@ -146,7 +146,7 @@ def test_a_word_that_the_prompt_spells_can_be_said_again(halved: OnnxModel, mode
 
 def test_the_leader_of_a_rounded_graph_is_the_embedding_times_the_state(rounded: dict[str, OnnxModel]) -> None:
     cache = rounded["int4"].new_cache()
-    words, values, _ = rounded["int4"].forward(TOKENS, cache, len(TOKENS), Deadline())
+    words, values, *_ = rounded["int4"].forward(TOKENS, cache, len(TOKENS), Deadline())
     states = cache.buffers.hidden[0]  # type: ignore[attr-defined]
     exact = states @ in_eight_bits(ToyWeights().tensors["output.weight"])[words].T
     np.testing.assert_allclose(values.max(axis=1), exact.max(axis=1), atol=1e-4)

@@ -61,7 +61,7 @@ def test_any_way_of_feeding_gives_the_reference_logits(model: OnnxModel, expecte
 @pytest.mark.parametrize("rows", [0, 1, 7])
 def test_only_the_rows_asked_for_are_computed(model: OnnxModel, expected: Array, rows: int) -> None:
     cache = model.new_cache()
-    words, values, _ = model.forward(TOKENS, cache, rows, FOREVER)
+    words, values, *_ = model.forward(TOKENS, cache, rows, FOREVER)
     assert words.tolist() == list(range(SHAPE.vocabulary))
     assert_close(values, expected[len(TOKENS) - rows :])
     assert cache.tokens == TOKENS

@@ -8,6 +8,7 @@ from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.costs import StepCosts
 from flash_ls.engine.drafter import Drafter
+from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.head import IdArray, Logits
 from flash_ls.engine.model import DecodeStep, Model
 from tests.toy_model import SHAPE
@@ -23,7 +24,7 @@ class Oracle:
         """`answer` begins with the prompt."""
         self._answer, self._width, self._wrong = answer, width, wrong
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
         assert tokens == self._answer[: len(tokens)]
         drafts = self._answer[len(tokens) : len(tokens) + min(self._width, most)]
         right = max(0, len(drafts) - self._wrong)
@@ -39,7 +40,7 @@ class Guesser:
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
         drafts = self._random.integers(0, SHAPE.vocabulary, self._random.integers(0, 8))
         return [int(token) for token in drafts[:most]]
 
@@ -53,8 +54,8 @@ class Equal:
     def __init__(self, model: Model) -> None:
         self._model = model
 
-    def propose(self, tokens: list[int], most: int) -> list[int]:
-        words, values, _ = self._model.forward(tokens, self._model.new_cache(), 1, Deadline())
+    def propose(self, tokens: list[int], most: int, state: FloatArray | None = None) -> list[int]:
+        words, values, *_ = self._model.forward(tokens, self._model.new_cache(), 1, Deadline())
         return [int(words[values[0].argmax()])][:most]
 
     def verified(self, drafted: int, accepted: int) -> None:

@@ -10,7 +10,7 @@ from flash_ls.config import Config
 from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.prompt import build_prompt
 from models.corpus import SourceText
-from models.data import KINDS, MOST_TARGET_TOKENS, Coder, card, cases, load, samples, save
+from models.data import KINDS, MOST_TARGET_TOKENS, Coder, card, cases, load, mixed, samples, save
 from scripts.cases import Case
 from scripts.project import Project
 from tests.toy_model import FORM, write_tokenizer
@@ -96,3 +96,11 @@ def test_languages_have_the_same_share_however_many_files_they_have(tokenizer: T
     made = samples(files, 8, KINDS, Coder(tokenizer, FORM, Random(1)), Random(2))
     found = Counter(sample.language for sample in made)
     assert min(found["go"], found["python"]) >= 2
+
+
+def test_a_share_of_the_samples_is_synthetic_and_none_unless_asked_for(tokenizer: Tokenizer) -> None:
+    for share, synthetic in ((0.0, 0), (0.25, 16)):
+        found = list(mixed([source()] * 60, share, 64, KINDS, Coder(tokenizer, FORM, Random(1)), Random(2)))
+        assert len(found) >= 64
+        assert sum(sample.language != "python" for sample in found) == pytest.approx(synthetic * 7 / 8, abs=3)
+        assert sum(b"synthetic" in tokenizer.decode(sample.tokens).encode() for sample in found) <= synthetic

@@ -1,5 +1,6 @@
 """The student in PyTorch is the model that is served, before it learns and after."""
 
+import json
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,7 +86,8 @@ def logits_after(model: Student, tokens: list[int]) -> int:
 
 def trainer(out: Path) -> Trainer:
     samples = [Sample([*TOKENS, number], 3, "python", "line") for number in range(7)]
-    return Trainer(student(), samples, [], Namespace(out=out, minutes=1e-4, rate=0.02, batch=2, save=1, threads=1))
+    given = Namespace(out=out, minutes=1e-4, rate=0.02, batch=2, save=1, threads=1, device="cpu")
+    return Trainer(student(), samples, {"few": samples[:2]}, given)
 
 
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
@@ -100,3 +102,20 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     for run in (first, again):
         run._step(run._batch())
     assert all(torch.equal(old, new) for old, new in zip(first.student.learnt(), again.student.learnt(), strict=True))
+
+
+def test_what_was_learnt_before_can_be_gone_on_from() -> None:
+    again = student()
+    again.take(taught().adapter())
+    np.testing.assert_allclose(logits(again), logits(taught()), atol=1e-5)
+
+
+def test_each_held_file_is_scored_before_and_after(tmp_path: Path) -> None:
+    run = trainer(tmp_path / "adapter.npz")
+    run.held = {"few": run.samples[:2], "more": run.samples[2:5]}
+    run.run()
+    notes = [json.loads(line) for line in (tmp_path / "adapter.jsonl").read_text().splitlines()]
+    scores = [note for note in notes if "held" in note]
+    assert [note["held"] for note in scores[:2]] == [note["held"] for note in scores[-2:]] == ["few", "more"]
+    assert [len(note["exact"]) for note in scores[:2]] == [2, 3]
+    assert scores[0]["step"] == 0 < scores[-1]["step"]

@@ -58,5 +58,9 @@ class SharedToy:
         """One for one server."""
         return RemoteEngine(self.connect, self.tokenizer)
 
+    def beside(self) -> LocalEngine:
+        """One with caches of its own, whose passes take turns with those of the process."""
+        return LocalEngine(SharedModel(self.model, self.turns), self.tokenizer)
+
     def _engine(self) -> LocalEngine:
         return LocalEngine(SharedModel(self.model, self.turns), self.tokenizer, slots=self.slots)

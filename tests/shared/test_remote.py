@@ -51,8 +51,8 @@ def essence(answer: Generation) -> tuple[object, ...]:
     return answer.tokens, answer.text, answer.ends, answer.finish, odds, [step.token for step in answer.runners_up]
 
 
-def test_all_parameters_cross_over(shared: SharedToy, model: OnnxModel, tokenizer: Tokenizer) -> None:
-    here, there = LocalEngine(model, tokenizer), shared.engine()
+def test_all_parameters_cross_over(shared: SharedToy) -> None:
+    here, there = shared.beside(), shared.engine()
     plain = ask(here, PROMPT)
     other = Step(plain.runners_up[0].token, -1.25)
     for params in (

@@ -27,8 +27,8 @@ from tests.toy_model import SHAPE
 
 
 @pytest.fixture
-def here(model: OnnxModel, tokenizer: Tokenizer) -> LocalEngine:
-    return LocalEngine(model, tokenizer)
+def here(team: ToyTeam) -> LocalEngine:
+    return team.beside()
 
 
 def test_all_parameters_cross_over(team: ToyTeam, here: LocalEngine) -> None:

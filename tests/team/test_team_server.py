@@ -13,7 +13,6 @@ from flash_ls.cli import main
 from flash_ls.completer import Completer, Watch
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
-from flash_ls.engine.engine import LocalEngine
 from flash_ls.source_file import snapshot_of_file
 from tests.lsp_client import LspProcess, flash_ls
 from tests.team.toy_team import TOKEN, ToyTeam
@@ -43,8 +42,8 @@ def test_suggestions_are_those_of_the_model_here(team: ToyTeam, toy_folder: Path
     file = tmp_path / "a.py"
     file.write_text(TEXT, encoding="utf-8")
     snapshot = snapshot_of_file(file, 4, 5, 1000)
-    engine = LocalEngine(team.model, team.tokenizer)
-    here = Completer(engine, team.described.prompt, Config(min_confidence=0.0)).unasked(snapshot, Deadline(), Watch())
+    completer = Completer(team.beside(), team.described.prompt, Config(min_confidence=0.0))
+    here = completer.unasked(snapshot, Deadline(), Watch())
     with start(team.url, toy_folder) as client:
         there = typist(client).ask()
         assert there.shown == here.text

@@ -8,6 +8,7 @@ from typing import Self
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.costs import StepCosts
+from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.manifest import ModelManifest
 from flash_ls.engine.model import BatchModel
 from flash_ls.engine.shared_model import SharedModel
@@ -57,7 +58,7 @@ class ToyTeam:
     @cached_property
     def worker(self) -> Worker:
         costs = StepCosts((1,), (1.0,))
-        host = Host(SharedModel(self.model, self.turns), self.tokenizer, costs, self.turns, self.slots, "fp32")
+        host = Host(SharedModel(self.model, self.turns), self.tokenizer, costs, self.turns, self.slots, None, "fp32")
         return Worker(host, AT_ONCE, self.failed.set, self.accounts.append)
 
     @property
@@ -67,6 +68,10 @@ class ToyTeam:
     def engine(self) -> TeamEngine:
         """One for one server."""
         return TeamEngine(site(self.url, False), fingerprint(self.described), self.tokenizer)
+
+    def beside(self) -> LocalEngine:
+        """One in this process, whose passes take turns with those of the replica."""
+        return LocalEngine(SharedModel(self.model, self.turns), self.tokenizer)
 
     def admit(self, http: BaseHTTPRequestHandler) -> Request | Refusal | None:
         """What a replica does with a request's head and body."""
