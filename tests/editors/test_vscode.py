@@ -65,12 +65,13 @@ Results = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def results(vscode: VSCode, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """What the tests in the host ended with, by their names; all are run once more if one fails."""
+    """What the tests in the host ended with, by their names; all are run once more if one fails, and tell of those that did."""
     first = run_suite(vscode, tmp_path_factory.mktemp("suite"))
     failed = [result for result in first.values() if "error" in result]
     for result in failed:
         again.note(request.config, result["name"], result["error"].splitlines()[0])
-    return run_suite(vscode, tmp_path_factory.mktemp("suite")) if failed else first
+    second = run_suite(vscode, tmp_path_factory.mktemp("suite")) if failed else {}
+    return first | {result["name"]: second[result["name"]] for result in failed}
 
 
 def run_suite(vscode: VSCode, folder: Path) -> Results:

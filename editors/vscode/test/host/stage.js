@@ -50,6 +50,17 @@ async function until(condition, what) {
 const hears = (method, times = 1) =>
   until(() => heard(method).length >= times && heard(method).at(-1), `the server does not hear ${method}`);
 
+/** The versions at which VS Code has asked its providers for suggestions: ours among them, whether it answers or not. */
+const versions = new Map();
+
+vscode.languages.registerInlineCompletionItemProvider("*", {
+  provideInlineCompletionItems: (document) => void versions.set(document, document.version),
+});
+
+/** Poll until VS Code has asked its providers about a document as it is. */
+const providersAsked = (document) =>
+  until(() => versions.get(document) === document.version, "VS Code asks no provider about the key");
+
 /** Show a document that the server knows, the cursor at its end. */
 async function show(document) {
   const editor = await vscode.window.showTextDocument(document);
@@ -79,4 +90,6 @@ function accept(document, command = "editor.action.inlineSuggest.commit") {
   }, `nothing is suggested behind ${JSON.stringify(before)}`);
 }
 
-module.exports = { HOME, INLINE, accept, extension, forget, heard, hears, play, run, show, type, until, untitled };
+module.exports = {
+  HOME, INLINE, accept, extension, forget, heard, hears, play, providersAsked, run, show, type, until, untitled,
+};
