@@ -1,6 +1,7 @@
 """How a model is run best on this machine: in which precision, by which execution provider, at what cost a pass.
 
-Measured once, when a model is first loaded here, and kept in the cache folder under the names of model and machine.
+Measured when a model is first loaded here, and kept in the cache folder under the names of model and machine. What was
+measured while other programs had the processor too is measured again at the next load, as drafts look too dear by it.
 """
 
 import hashlib
@@ -8,14 +9,15 @@ import json
 import logging
 import os
 import platform
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flash_ls.artifact.store import home
 from flash_ls.config import Config
-from flash_ls.engine.costs import PassCosts, StepCosts, measure
+from flash_ls.engine.costs import PassCosts, StepCosts, faster, measure
 from flash_ls.engine.manifest import ModelManifest
 from flash_ls.engine.onnx_model import CPU, VERSION, OnnxModel, available_providers, default_threads
 from flash_ls.errors import ConfigError, ModelError
@@ -28,6 +30,11 @@ RECHECKED = 0.1
 """Share of the passes of 4 bits that are repeated with 8 (models/LOG.md)."""
 WORTH_IT = 1.5
 """How much faster 4 bits must be to be worth a loss of quality and 150 MB."""
+BUSY = 90.0
+"""Times a second that a process has to leave a processor, from which on others are at work: on two cores 30 in an idle
+machine, 180 beside one busy thread, 250 beside two."""
+MOST_TRIES = 3
+"""Loads that may measure, where the machine is never idle."""
 PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider", "OpenVINOExecutionProvider")
 """Those that may beat the CPU."""
 
@@ -38,6 +45,19 @@ class Tuning:
 
     provider: str
     costs: PassCosts
+    tries: int = 1
+    """How often it was measured; of each width the fastest counts."""
+    calm: bool = True
+    """The last time, no other program had the processor."""
+
+    @property
+    def settled(self) -> bool:
+        return self.calm or self.tries >= MOST_TRIES
+
+    def then(self, later: "Tuning") -> "Tuning":
+        """What this and a later measurement say together."""
+        costs = faster(self.costs, later.costs) if self.provider == later.provider else later.costs
+        return replace(later, costs=costs, tries=self.tries + 1)
 
 
 def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[OnnxModel, PassCosts]:
@@ -61,13 +81,27 @@ def four_bits_pay(costs: PassCosts) -> bool:
 
 
 def _tuning(folder: Path, described: ModelManifest, precision: str, threads: int) -> Tuning:
-    """What is known of this model on this machine; measured if nothing is."""
+    """What is known of this model on this machine; measured if nothing is, or if others disturbed it."""
     path = home() / "tuning" / f"{described.name}-{described.revision}-{precision}-{machine(threads)}.json"
-    tuning = _read(path)
-    if tuning is None:
-        tuning = _fastest(folder, described, precision, threads, available_providers())
-        _write(path, tuning)
+    known = _read(path)
+    if known and known.settled:
+        return known
+    began, taken = time.perf_counter(), preemptions()
+    found = _fastest(folder, described, precision, threads, available_providers())
+    often = (preemptions() - taken) / (time.perf_counter() - began)
+    found = replace(found, calm=often < BUSY)
+    tuning = known.then(found) if known else found
+    _write(path, tuning)
     return tuning
+
+
+def preemptions() -> int:
+    """How often this process had to leave a processor to others; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def choose_precision(wanted: str, offered: Sequence[str], memory: int) -> str:
@@ -132,7 +166,8 @@ def _read(path: Path) -> Tuning | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         fast, precise = raw["costs"]["fast"], raw["costs"]["precise"]
-        return Tuning(str(raw["provider"]), PassCosts(_step_costs(fast), _step_costs(precise) if precise else None))
+        costs = PassCosts(_step_costs(fast), _step_costs(precise) if precise else None)
+        return Tuning(str(raw["provider"]), costs, int(raw["tries"]), bool(raw["calm"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
         return None
 

@@ -2,9 +2,11 @@
 """Score what the completer does around the model, one part after the other. The last line of the output is JSON.
 
     scripts/ablation.py [--single 300] [--predictions FOLDER]    on fresh-all, then on humaneval-single
+    scripts/ablation.py --model qwen2.5-coder-1.5b --steps usual --single 0
 
 Each step has what the one before has, and one part more:
 
+    usual    what precedes the cursor, then what follows (prefix-suffix-middle, as the model was published with)
     raw      what follows and what precedes the cursor; the likeliest answer, cut where its line or block ends
     healed   the word at the cursor is spelt again (token healing)
     project  excerpts of other files, where the case has any
@@ -20,7 +22,7 @@ that finds its own --predictions goes on where it stopped; scripts/eval.py --rep
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -95,15 +97,18 @@ class Step(NamedTuple):
     heals: bool = True
     has_project: bool = True
     place: type[Place] = Place
+    prefix_first: bool = False
 
 
 STEPS = (
+    Step("usual", heals=False, has_project=False, place=Bare, prefix_first=True),
     Step("raw", heals=False, has_project=False, place=Bare),
     Step("healed", has_project=False, place=Bare),
     Step("project", place=Bare),
     Step("sound", place=Once),
     Step("retried"),
 )
+NAMES = [step.name for step in STEPS]
 
 
 class Ablated(Completer):
@@ -111,7 +116,7 @@ class Ablated(Completer):
 
     def __init__(self, step: Step, engine: LocalEngine, form: PromptFormat, config: Config) -> None:
         super().__init__(engine, form, config if step.has_project else replace(config, context_tokens=0))
-        self._step = step
+        self._step, self._form = step, form
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
         if self._step.place is Place:
@@ -123,7 +128,16 @@ class Ablated(Completer):
         if self._step.heals:
             return prompt
         word = self._engine.tokenizer.encode(prompt.healed.decode("utf-8", "replace"))[0]
-        return Prompt(prompt.token_ids + word, prompt.stable_len, b"", 0)
+        tokens = prompt.token_ids + word
+        if self._step.prefix_first:
+            tokens = usual(tokens, prompt.stable_len, self._form)
+        return Prompt(tokens, prompt.stable_len, b"", 0)
+
+
+def usual(tokens: list[int], stable: int, form: PromptFormat) -> list[int]:
+    """A prompt without excerpts, of which `stable` tokens come before the prefix, with the prefix before the suffix."""
+    suffix, prefix = tokens[2 : stable - 1], tokens[stable:]
+    return [form.fim_prefix, *prefix, form.fim_suffix, *suffix, form.fim_middle]
 
 
 class Remembering(LocalEngine):
@@ -141,22 +155,24 @@ class Remembering(LocalEngine):
         return {}
 
 
-def load_completers(folder: Path, config: Config) -> dict[str, Completer]:
-    """A completer for each step, on one engine. Raises `ModelError`."""
+def load_completers(folder: Path, config: Config, steps: Sequence[str]) -> dict[str, Completer]:
+    """A completer for each of the steps, on one engine. Raises `ModelError`."""
     described = manifest.read(folder)
     model, costs = load_model(folder, described, config)
     drafter = drafter_for(load_draft(folder, described), Gain(costs.best))
     engine = Remembering(model, Tokenizer(folder / TOKENIZER_FILE), drafter, config.cache_mb)
-    return {step.name: Ablated(step, engine, described.prompt, config) for step in STEPS}
+    return {step.name: Ablated(step, engine, described.prompt, config) for step in STEPS if step.name in steps}
 
 
 def run(args: argparse.Namespace) -> Iterator[tuple[str, Runs]]:
     """The records of one suite after the other. Raises `EvalError` and `ModelError`."""
     load_metrics(args.bench)
-    suites = [load_suite(name, args.bench) for name in ("fresh-all", "humaneval-single")]
-    suites[1] = suites[1]._replace(cases=spread(suites[1].cases, args.single))
+    suites = [load_suite("fresh-all", args.bench)]
+    if args.single:
+        single = load_suite("humaneval-single", args.bench)
+        suites.append(single._replace(cases=spread(single.cases, args.single)))
     folder = ensure(args.model, lambda label, done: None)
-    completers = load_completers(folder, Config(model=args.model))
+    completers = load_completers(folder, Config(model=args.model), args.steps)
     for suite in suites:
         runs: Runs = {}
         for step, completer in completers.items():
@@ -172,19 +188,20 @@ def summary(runs: Runs) -> Figures:
     said: Figures = {}
     for name, belongs in SLICES.items():
         parts = {step: [one for one in records if belongs(one)] for step, records in runs.items()}
-        if parts["raw"] and (name == "all" or len(parts["raw"]) < len(runs["raw"])):
+        first = next(iter(parts))
+        if parts[first] and (name == "all" or len(parts[first]) < len(runs[first])):
             said[name] = {step: report.figures(records) for step, records in parts.items()}
             for before, step in pairwise(parts):
                 said[name][step]["against"] = compare(pairs(parts[step], parts[before]))
-            said[name]["silent"] = report.automatic(parts["retried"], Config().min_confidence)
+            said[name]["silent"] = report.automatic(parts.get("retried", []), Config().min_confidence)
     return said
 
 
 def table(said: Figures) -> str:
     """In Markdown: one row for each step, and a line on what is shown unasked."""
-    tests = "pass@1 gained lost p " * (said["raw"]["pass_at_1"] is not None)
+    tests = "pass@1 gained lost p " * (next(iter(said.values()))["pass_at_1"] is not None)
     heading = f"step exact gained lost p {tests}edit saved syntax".split()
-    rows = [heading, ["---"] * len(heading), *(row(step.name, said[step.name]) for step in STEPS)]
+    rows = [heading, ["---"] * len(heading), *(row(step.name, said[step.name]) for step in STEPS if step.name in said)]
     silent = ", ".join(f"{key} {value}" for key, value in (said["silent"] or {}).items())
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows) + f"\nsilent: {silent or 'nothing is sure'}\n"
 
@@ -202,6 +219,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=Path, default=BENCH, help="folder of the cases (default: %(default)s)")
     parser.add_argument("--single", type=int, default=300, help="so many of humaneval-single (default: %(default)s)")
+    parser.add_argument("--steps", nargs="+", choices=NAMES, default=NAMES, metavar="STEP", help="default: all")
     parser.add_argument("--model", default=Config().model, help="default: %(default)s")
     parser.add_argument("--predictions", type=Path, metavar="FOLDER", help="write a file for each suite and step there")
     return parser.parse_args()
@@ -213,7 +231,7 @@ def main() -> None:
         for suite, runs in run(arguments()):
             said[suite] = summary(runs)
             for name, part in said[suite].items():
-                print(f"{suite}, {name}: {part['raw']['n']} cases\n\n{table(part)}", flush=True)
+                print(f"{suite}, {name}: {next(iter(part.values()))['n']} cases\n\n{table(part)}", flush=True)
     except FlashLsError as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_USE)

@@ -4,6 +4,7 @@
     pip install 'flash-ls[model]'
     scripts/quality.py                               220 answers: about half an hour on two cores
     scripts/quality.py --tasks 20 --precisions int4  a first look
+    scripts/quality.py --reference FOLDER            keeps the float32 model there, for scripts/eval.py --model
 
 A prompt is built as for an editor, and its true answer (the text taken back for healing, and the middle, 64 tokens at
 most) is fed after it token by token, as it is served: the prompt in the engine's chunks, its last pass precise; then
@@ -23,7 +24,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,9 +33,6 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from flash_ls.artifact import store
-from flash_ls.artifact.catalog import find
-from flash_ls.artifact.gguf_file import GgufFile
-from flash_ls.artifact.graph import write_graphs
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
@@ -50,11 +47,10 @@ from flash_ls.engine.tokenizer import Tokenizer
 from flash_ls.errors import FlashLsError
 from flash_ls.prompt import build_prompt
 from flash_ls.tuning import load_model
-from scripts.bench.weights import gguf_file, weight_bytes
+from scripts.bench.weights import REFERENCE, build_reference, gguf_file, weight_bytes
 from scripts.cases import BENCH, Case, load_cases, spread
 from scripts.report import table
 
-REFERENCE = "fp32"
 MOST_TOKENS = 64
 """Of an answer."""
 
@@ -107,12 +103,12 @@ def allowed_words(healed: bytes, answer: Sequence[int], tokenizer: Tokenizer) ->
         healed = healed[len(tokenizer.token_bytes(token)) :]
 
 
-def build_reference(folder: Path, gguf: Path, described: ModelManifest) -> OnnxModel:
-    """The float32 graph of the same weights, over all words."""
-    weights = GgufFile(gguf, find(described.name).kept)
-    with tqdm(total=100, desc="float32 graph", unit="%", disable=None) as bar:
-        write_graphs(folder, described.shape, weights, (REFERENCE,), lambda label, done: show(bar, label, done))
-    return OnnxModel(folder, replace(described, precisions=(REFERENCE,)), REFERENCE)
+def load_reference(folder: Path, gguf: Path, model: str) -> OnnxModel:
+    """The model in float32 over all words, from a folder that has it, or which it is built into."""
+    if not folder.exists():
+        with tqdm(total=100, desc="float32 model", unit="%", disable=None) as bar:
+            build_reference(folder, gguf, model, lambda label, done: show(bar, label, done))
+    return OnnxModel(folder, manifest.read(folder), REFERENCE)
 
 
 def show(bar: Any, label: str, done: float) -> None:
@@ -201,13 +197,14 @@ def evaluate(args: argparse.Namespace, gguf: Path) -> dict[str, Any]:
     caches = {name: model.new_cache() for name, model in models.items()}
     scores: dict[str, list[Score]] = {name: [] for name in models}
     with tempfile.TemporaryDirectory() as scratch:
-        reference = build_reference(Path(scratch), gguf, described)
+        kept = args.reference or Path(scratch) / REFERENCE
+        reference = load_reference(kept, gguf, args.model)
         cache = reference.new_cache()
         for task in tqdm(tasks, "answers", unit="answer", disable=None):
             expected = reference_logits(reference, cache, task)
             for name, model in models.items():
                 scores[name].append(score(model, caches[name], task, expected))
-        whole = weight_bytes(Path(scratch) / graph_file(REFERENCE)) / 1e6
+        whole = weight_bytes(kept / graph_file(REFERENCE)) / 1e6
     bytes_of = {name: weight_bytes(folder / graph_file(name)) for name in models}
     figures = {name: summary(scores[name], bytes_of[name] / 1e6) for name in models}
     return {"tasks": len(tasks), "reference_weights_mb": round(whole, 1), "precisions": figures}
@@ -219,6 +216,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=220, help="default: %(default)s")
     parser.add_argument("--model", default=Config().model, help="default: %(default)s")
     parser.add_argument("--gguf", type=Path, help="upstream weights (default: those of the model)")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="where the model in float32 is, or shall be")
     parser.add_argument("--bench", type=Path, default=BENCH, help="folder of the cases (default: %(default)s)")
     return parser.parse_args()
 

@@ -1,6 +1,10 @@
 """Which precision and which provider a machine gets, and that it is measured once."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,7 @@ from flash_ls.engine.model import Model
 from flash_ls.engine.onnx_model import CPU, OnnxModel
 from flash_ls.errors import ConfigError, ModelError
 from flash_ls.tuning import (
+    MOST_TRIES,
     RECHECKED,
     SMALL_MACHINE,
     WORTH_IT,
@@ -26,6 +31,7 @@ from flash_ls.tuning import (
     load_model,
     machine,
     memory_bytes,
+    preemptions,
 )
 from tests.toy_model import write_artifact
 
@@ -104,6 +110,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> Measurements:
     measurements = Measurements()
     monkeypatch.setattr(tuning, "measure", measurements)
+    monkeypatch.setattr(tuning, "preemptions", lambda: 0)
     return measurements
 
 
@@ -155,6 +162,58 @@ def test_another_processor_or_runtime_is_another_machine(monkeypatch: pytest.Mon
     names.add(machine(1))
     monkeypatch.setattr(tuning, "VERSION", "0.0")
     assert len(names | {machine(1)}) == 4
+
+
+def disturbed(monkeypatch: pytest.MonkeyPatch, *loads: bool) -> None:
+    """Whether other programs have the processor at each of the next measurements."""
+    counts = iter([count for busy in loads for count in (0, 10**9 * busy)])
+    monkeypatch.setattr(tuning, "preemptions", lambda: next(counts))
+
+
+def always(costs: PassCosts) -> Callable[[Model], PassCosts]:
+    return lambda model: costs
+
+
+def per_token(ms: float) -> PassCosts:
+    return PassCosts(StepCosts((1, 2), (ms, 2 * ms)), StepCosts((1, 2), (2 * ms, 3 * ms)))
+
+
+def test_what_was_measured_beside_other_programs_is_measured_again_until_it_was_not(
+    folder: Path, described: ModelManifest, measured: Measurements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturbed(monkeypatch, True, False)
+    found = []
+    for ms in (5.0, 3.0, 1.0):
+        measured.costs = always(per_token(ms))
+        found.append(load_model(folder, described, CONFIG)[1])
+    assert found == [per_token(5), per_token(3), per_token(3)]
+
+
+def test_where_the_machine_is_never_idle_the_fastest_of_some_measurements_stays(
+    folder: Path, described: ModelManifest, measured: Measurements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturbed(monkeypatch, *[True] * MOST_TRIES)
+    uneven = PassCosts(StepCosts((1, 2), (2.5, 9.0)), StepCosts((1, 2), (9.0, 7.0)))
+    for costs in [per_token(3), uneven, *[per_token(4)] * MOST_TRIES]:
+        measured.costs = always(costs)
+        _, found = load_model(folder, described, CONFIG)
+    assert found == PassCosts(StepCosts((1, 2), (2.5, 6.0)), StepCosts((1, 2), (6.0, 7.0)))
+    assert len(measured.models) == MOST_TRIES
+
+
+def test_other_programs_are_noticed() -> None:
+    """The system tells of them, as it does on the systems that the tests run on."""
+    threads = 4 * (os.cpu_count() or 1)
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(threads)]
+    try:
+        began, before = time.perf_counter(), preemptions()
+        while time.perf_counter() - began < 10 and preemptions() - before < 20:
+            sum(range(10_000))
+        assert preemptions() - before >= 20
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
 
 
 def keeping(**changes: object) -> Callable[[str], str]:

@@ -139,7 +139,7 @@ def _build(entry: CatalogEntry, progress: Progress, weights: Path | None = None)
     with _writing(target.parent):
         _discard_partial(target.parent, entry.name)
         with _temporary(target.parent, entry.name) as scratch:
-            _make(entry, upstream_file(entry, scratch, progress, weights), scratch / "artifact", progress)
+            make(entry, upstream_file(entry, scratch, progress, weights), scratch / "artifact", progress)
             for old in _artifacts(entry):
                 _delete(old)
             (scratch / "artifact").rename(target)
@@ -191,7 +191,8 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
         raise SourceError(f"what {source} delivered is not {entry.file}: its sha256 is {digest.hexdigest()}")
 
 
-def _make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> None:
+def make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> None:
+    """Write the artifact of `entry` into a new folder, from the upstream weights in `file`."""
     from flash_ls.artifact import adapter, draft
     from flash_ls.artifact.adapter import AdaptedWeights
     from flash_ls.artifact.calibrate import samples

@@ -61,6 +61,13 @@ class PassCosts:
         return StepCosts(self.fast.widths, tuple(map(min, self.fast.ms, self.precise.ms)))
 
 
+def faster(one: PassCosts, other: PassCosts) -> PassCosts:
+    """Of two measurements of the same model, the lesser cost at each width."""
+    pairs = [(one.fast, other.fast), (one.precise, other.precise)]
+    fast, *precise = (StepCosts(a.widths, tuple(map(min, a.ms, b.ms))) for a, b in pairs if a and b)
+    return PassCosts(fast, *precise)
+
+
 def measure(model: Model) -> PassCosts:
     """Time `model` on this machine: about a second for half a billion weights."""
     paths = [False, True] if model.recheck_below else [False]

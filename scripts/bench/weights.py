@@ -1,12 +1,17 @@
-"""The weights that are measured: the upstream file, which other systems read, and how large those of a graph are."""
+"""The weights that are measured: the upstream file, which other systems read, how large those of a graph are, and the
+same model in float32."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from flash_ls.artifact import store
 from flash_ls.artifact.catalog import find
+from flash_ls.deadline import Progress
+
+REFERENCE = "fp32"
 
 
 @contextmanager
@@ -20,6 +25,14 @@ def gguf_file(given: Path | None, model: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as scratch:
         yield store.upstream_file(find(model), Path(scratch), lambda label, done: None)
+
+
+def build_reference(folder: Path, gguf: Path, model: str, progress: Progress) -> None:
+    """Write the artifact of `model` in float32, its head over all words, into a new folder.
+
+    Raises `CacheFolderError` and `SourceError`.
+    """
+    store.make(replace(find(model), precisions=(REFERENCE,), shortlist=None), gguf, folder, progress)
 
 
 def weight_bytes(graph: Path) -> int:

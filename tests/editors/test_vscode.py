@@ -65,7 +65,7 @@ Results = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def results(vscode: VSCode, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """What the tests in the host ended with, by their names; all are run once more if one fails, and tell of those that did."""
+    """What the tests in the host ended with, by their names; if one fails all are run once more, for those that did."""
     first = run_suite(vscode, tmp_path_factory.mktemp("suite"))
     failed = [result for result in first.values() if "error" in result]
     for result in failed:
