@@ -6,7 +6,6 @@
 
 Each step has what the one before has, and one part more:
 
-    usual    what precedes the cursor, then what follows (prefix-suffix-middle, as the model was published with)
     raw      what follows and what precedes the cursor; the likeliest answer, cut where its line or block ends
     healed   the word at the cursor is spelt again (token healing)
     project  excerpts of other files, where the case has any
@@ -14,9 +13,11 @@ Each step has what the one before has, and one part more:
     retried  where the likeliest answer does not fit, others are tried: the completer as it is
     silent   of that, what is shown to somebody who did not ask
 
-The same question to the model has the same answer in each step, so that a difference is due to the part alone; the
-latencies tell nothing. gained and lost are cases against the step before, p is that of the exact McNemar test. A run
-that finds its own --predictions goes on where it stopped; scripts/eval.py --report reads those of single steps.
+Beside them, `usual` is raw with what precedes the cursor first (prefix-suffix-middle, as models are published): how far
+one gets without any of this. The same question to the model has the same answer in each step, so that a difference is
+due to the part alone; the latencies tell nothing. gained and lost are cases against the step before, p is that of the
+exact McNemar test. A run that finds its own --predictions goes on where it stopped; scripts/eval.py --report reads
+those of single steps.
 """
 
 import argparse
@@ -101,14 +102,15 @@ class Step(NamedTuple):
 
 
 STEPS = (
-    Step("usual", heals=False, has_project=False, place=Bare, prefix_first=True),
     Step("raw", heals=False, has_project=False, place=Bare),
     Step("healed", has_project=False, place=Bare),
     Step("project", place=Bare),
     Step("sound", place=Once),
     Step("retried"),
 )
-NAMES = [step.name for step in STEPS]
+USUAL = Step("usual", heals=False, has_project=False, place=Bare, prefix_first=True)
+KNOWN = {step.name: step for step in (USUAL, *STEPS)}
+DEFAULT = [step.name for step in STEPS]
 
 
 class Ablated(Completer):
@@ -155,13 +157,13 @@ class Remembering(LocalEngine):
         return {}
 
 
-def load_completers(folder: Path, config: Config, steps: Sequence[str]) -> dict[str, Completer]:
+def load_completers(folder: Path, config: Config, steps: Sequence[str] = DEFAULT) -> dict[str, Completer]:
     """A completer for each of the steps, on one engine. Raises `ModelError`."""
     described = manifest.read(folder)
     model, costs = load_model(folder, described, config)
     drafter = drafter_for(load_draft(folder, described), Gain(costs.best))
     engine = Remembering(model, Tokenizer(folder / TOKENIZER_FILE), drafter, config.cache_mb)
-    return {step.name: Ablated(step, engine, described.prompt, config) for step in STEPS if step.name in steps}
+    return {name: Ablated(KNOWN[name], engine, described.prompt, config) for name in steps}
 
 
 def run(args: argparse.Namespace) -> Iterator[tuple[str, Runs]]:
@@ -201,7 +203,7 @@ def table(said: Figures) -> str:
     """In Markdown: one row for each step, and a line on what is shown unasked."""
     tests = "pass@1 gained lost p " * (next(iter(said.values()))["pass_at_1"] is not None)
     heading = f"step exact gained lost p {tests}edit saved syntax".split()
-    rows = [heading, ["---"] * len(heading), *(row(step.name, said[step.name]) for step in STEPS if step.name in said)]
+    rows = [heading, ["---"] * len(heading), *(row(step, said[step]) for step in KNOWN if step in said)]
     silent = ", ".join(f"{key} {value}" for key, value in (said["silent"] or {}).items())
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows) + f"\nsilent: {silent or 'nothing is sure'}\n"
 
@@ -219,7 +221,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=Path, default=BENCH, help="folder of the cases (default: %(default)s)")
     parser.add_argument("--single", type=int, default=300, help="so many of humaneval-single (default: %(default)s)")
-    parser.add_argument("--steps", nargs="+", choices=NAMES, default=NAMES, metavar="STEP", help="default: all")
+    parser.add_argument(
+        "--steps", nargs="+", choices=KNOWN, default=DEFAULT, metavar="STEP", help="default: all but usual"
+    )
     parser.add_argument("--model", default=Config().model, help="default: %(default)s")
     parser.add_argument("--predictions", type=Path, metavar="FOLDER", help="write a file for each suite and step there")
     return parser.parse_args()

@@ -16,6 +16,7 @@ import pytest
 
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
+from flash_ls.document import Snapshot
 from flash_ls.engine.decode import GenerationParams, Step
 from flash_ls.engine.engine import LocalEngine
 from flash_ls.engine.tokenizer import Tokenizer
@@ -128,6 +129,27 @@ def test_only_the_first_step_is_fed_the_word_at_the_cursor(desk: Desk, tokenizer
     assert said["raw"].record.prompt_tokens == fed + marks
     assert said["healed"].record.prompt_tokens == fed + marks - tokenizer.encode(before)[1]
     assert {step.text for step in said.values()} == {"urn 1"}
+
+
+def test_the_usual_prompt_has_the_prefix_first(tokenizer: Tokenizer) -> None:
+    snapshot = Snapshot("file:///a.py", "python", 1, "a = f(b\nc = 1\n", 7)
+    asked = []
+    for step in (ablation.USUAL, ablation.STEPS[0]):
+        engine = Mock(wraps=ablation.Remembering(ScriptedModel(tokenizer, "a = f(b)"), tokenizer), tokenizer=tokenizer)
+        ablation.Ablated(step, engine, FORM, CONFIG).candidates(snapshot, Deadline(), 1)
+        asked.append(engine.generate.call_args.args[0])
+    before, after = tokenizer.encode("a = f(b")[0], tokenizer.encode("\nc = 1\n")[0]
+    assert asked[0] == [FORM.fim_prefix, *before, FORM.fim_suffix, *after, FORM.fim_middle]
+    assert asked[1] == [FORM.fim_prefix, FORM.fim_suffix, *after, FORM.fim_middle, *before]
+
+
+def test_a_step_can_be_asked_for_alone(script: Any) -> None:
+    code, out, _ = script("--steps", "usual", "--single", 0)
+    said = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert list(said) == ["fresh-all"]
+    assert said["fresh-all"]["all"]["usual"]["n"] == 4
+    assert out.count("| usual |") == 4
 
 
 def test_the_project_is_shown_from_its_step_on(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from flash_ls.artifact.draft import Draft, write_draft
 from flash_ls.artifact.gguf_file import tokenizer_json
 from flash_ls.artifact.graph import write_graphs
 from flash_ls.artifact.quantise import FloatArray
+from flash_ls.artifact.scales import NO_FACTORS, Factors
 from flash_ls.artifact.store import hash_of
 from flash_ls.artifact.tensors import Weights
 from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest, ModelShape, PromptFormat
@@ -125,13 +126,15 @@ def write_artifact(
     shortlist: NDArray[np.int64] | None = None,
     samples: Sequence[list[int]] = (),
     draft: Draft | None = None,
+    factors: Factors = NO_FACTORS,
 ) -> ModelManifest:
     """A whole artifact in `folder`, which is made."""
     folder.mkdir(parents=True)
     write_tokenizer(folder / TOKENIZER_FILE)
-    write_graphs(folder, shape, weights or ToyWeights(shape), precisions, lambda label, done: None, shortlist, samples)
+    own = weights or ToyWeights(shape)
+    write_graphs(folder, shape, own, precisions, lambda label, done: None, shortlist, samples, factors)
     if draft:
-        write_draft(folder, shape, weights or ToyWeights(shape), draft)
+        write_draft(folder, shape, own, draft)
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}
     described = ModelManifest(NAME, "0", "Apache-2.0", tuple(precisions), shape, FORM, files)
     described.write(folder)

@@ -41,6 +41,8 @@ class CatalogEntry:
     """The data file of the words that the head scores at each step; all that are kept without one."""
     adapter: str | None = None
     """The data file of what was learnt beside the upstream weights."""
+    scales: str | None = None
+    """The data file of what was learnt of the scales of four bits."""
     draft: str | None = None
     """The data file of the draft model that goes with it."""
     precisions: tuple[str, ...] = ("int4", "int8", "mixed")
@@ -52,7 +54,7 @@ class CatalogEntry:
         """Changes when the weights, the prompt format or the build change."""
         words = [name and _digest(vocabulary.load(name)) for name in (self.vocabulary, self.shortlist)]
         made_from = [RECIPE, self.sha256, self.prompt, words, self.precisions]
-        made_from += [adapter.digest(file) for file in (self.adapter, self.draft) if file]
+        made_from += [adapter.digest(file) for file in (self.adapter, self.scales, self.draft) if file]
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:REVISION_DIGITS]
 
     def kept(self, words: int = 0) -> Vocabulary:

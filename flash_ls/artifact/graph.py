@@ -32,6 +32,7 @@ from onnx import TensorProto, helper
 
 from flash_ls.artifact.quantise import GROUP, FloatArray
 from flash_ls.artifact.rotary import rotary_tables
+from flash_ls.artifact.scales import NO_FACTORS, Factors
 from flash_ls.artifact.tensors import Place, Weights, write_tensors
 from flash_ls.deadline import Progress
 from flash_ls.engine.manifest import DATA_FILE, ModelShape, graph_file
@@ -190,14 +191,16 @@ def write_graphs(
     progress: Progress,
     shortlist: NDArray[np.int64] | None = None,
     samples: Sequence[list[int]] = (),
+    factors: Factors = NO_FACTORS,
 ) -> None:
     """Write the graphs of a model and what they refer to into `folder`.
 
-    `shortlist` are the words the head is about, all by default; `samples` are the prompts that calibrate four bits.
+    `shortlist` are the words the head is about, all by default; `samples` are the prompts that calibrate four bits, and
+    `factors` what was learnt of their scales.
     """
     words = np.arange(shape.vocabulary) if shortlist is None else shortlist
     forms = frozenset().union(*(FORMS[precision] for precision in precisions))
-    places, vectors = write_tensors(folder, shape, weights, forms, words, samples, progress)
+    places, vectors = write_tensors(folder, shape, weights, forms, words, samples, factors, progress)
     for precision in precisions:
         model = GraphWriter(shape, places, vectors, precision).write()
         (folder / graph_file(precision)).write_bytes(model.SerializeToString())

@@ -193,7 +193,7 @@ def _copy(entry: CatalogEntry, source: Source, target: Path, progress: Progress)
 
 def make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> None:
     """Write the artifact of `entry` into a new folder, from the upstream weights in `file`."""
-    from flash_ls.artifact import adapter, draft
+    from flash_ls.artifact import adapter, draft, scales
     from flash_ls.artifact.adapter import AdaptedWeights
     from flash_ls.artifact.calibrate import samples
     from flash_ls.artifact.draft import write_draft
@@ -208,7 +208,8 @@ def make(entry: CatalogEntry, file: Path, folder: Path, progress: Progress) -> N
     form = entry.prompt_format(upstream.kept)
     prompts = samples(Tokenizer(folder / TOKENIZER_FILE), form)
     weights = AdaptedWeights(upstream, adapter.load(entry.adapter)) if entry.adapter else upstream
-    write_graphs(folder, shape, weights, entry.precisions, progress, entry.listed(upstream.kept), prompts)
+    factors = scales.load(entry.scales) if entry.scales else {}
+    write_graphs(folder, shape, weights, entry.precisions, progress, entry.listed(upstream.kept), prompts, factors)
     if entry.draft:
         write_draft(folder, shape, weights, draft.load(entry.draft))
     files = {path.name: FileEntry(path.stat().st_size, hash_of(path)) for path in sorted(folder.iterdir())}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flash_ls.artifact.calibrate import Calibration
 from flash_ls.artifact.quantise import FloatArray, eight_bits, eight_bits_by_output, four_bits
+from flash_ls.artifact.scales import Factors, scaled
 from flash_ls.deadline import Progress
 from flash_ls.engine.embedding import Embedding
 from flash_ls.engine.manifest import DATA_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE, ModelShape
@@ -73,12 +74,19 @@ class DataFile:
         self._file.write(np.ascontiguousarray(array).data)
         self.places[name] = Place(array.shape, array.dtype.name, start, array.nbytes)
 
-    def add_matrix(self, name: str, matrix: FloatArray, forms: Collection[str], moments: FloatArray | None) -> None:
+    def add_matrix(
+        self,
+        name: str,
+        matrix: FloatArray,
+        forms: Collection[str],
+        moments: FloatArray | None,
+        factors: FloatArray | None = None,
+    ) -> None:
         """Store `matrix` [outputs, inputs] in those of the forms fp32, int4 and int8 that are wanted."""
         if "fp32" in forms:
             self.add(f"{name}.fp32", matrix.T)
         if "int4" in forms:
-            self._add_parts(f"{name}.int4", four_bits(matrix, moments).packed())
+            self._add_parts(f"{name}.int4", scaled(four_bits(matrix, moments), factors).packed())
         if "int8" in forms:
             self._add_parts(f"{name}.int8", eight_bits_by_output(matrix))
 
@@ -106,6 +114,7 @@ def write_tensors(
     forms: frozenset[str],
     shortlist: NDArray[np.int64],
     samples: Sequence[list[int]],
+    factors: Factors,
     progress: Progress,
 ) -> tuple[dict[str, Place], dict[str, FloatArray]]:
     """Write embedding, shortlist and data file; where each matrix is, and the vectors, which the graphs hold."""
@@ -120,7 +129,8 @@ def write_tensors(
             parts = layer(weights, index)
             moments = calibration.moments(parts) if calibration else {}
             for part in MATRICES:
-                data.add_matrix(f"{index}.{part}", parts.pop(part), forms, moments.get(part))
+                name = f"{index}.{part}"
+                data.add_matrix(name, parts.pop(part), forms, moments.get(part), factors.get(name))
             vectors |= {f"{index}.{part}": array for part, array in parts.items()}
             progress("building the model", (index + 1) / shape.layers)
         moment = calibration.last_moments(vectors["norm"]) if calibration else None
