@@ -67,7 +67,7 @@ class Rescaler:
         batch = [samples[order(count, place // count)[place % count]] for place in places]
         for group in self.optimiser.param_groups:
             group["lr"] = self.args.rate * schedule(self.seconds / (60 * self.args.minutes))
-        loss = sum(self.pool.map(self._learn, batch)) / size
+        loss: float = sum(self.pool.map(self._learn, batch)) / size
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
@@ -76,7 +76,7 @@ class Rescaler:
     def _learn(self, sample: Sample) -> float:
         loss = self.divergence(sample)[0].mean()
         (loss / self.args.batch).backward()
-        return float(loss.detach())
+        return float(loss.item())
 
     def divergence(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """At each of the last places, how far the pupil is from the teacher, and whether both take the same word."""

@@ -120,7 +120,7 @@ def built(folder: Path, weights: ToyWeights, *forms: str) -> dict[str, bytes]:
     """Each tensor of the data file as it is on disk."""
     folder.mkdir()
     words = np.arange(SHAPE.vocabulary)
-    places, _ = write_tensors(folder, SHAPE, weights, frozenset(forms), words, PROMPTS, lambda label, done: None)
+    places, _ = write_tensors(folder, SHAPE, weights, frozenset(forms), words, PROMPTS, {}, lambda label, done: None)
     data = (folder / DATA_FILE).read_bytes()
     return {name: data[place.offset : place.offset + place.bytes] for name, place in places.items()}
 
