@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,10 @@ GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 
 LARGE_BYTES = 1 << 20
+MADV_DONTNEED = 4
+"""Of sys/mman.h."""
+MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ +(/.*)\n((?:\w+: .*\n)+)", re.MULTILINE)
+NOTHING_WRITTEN = re.compile(r"^Anonymous: +0 kB$(?s:.*)^Swap: +0 kB$", re.MULTILINE)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of malloc.h."""
 
@@ -49,6 +54,28 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def forget_mapped(file: Path) -> None:
+    """Take a mapped file out of this process's memory until it is read again, but for what was written to.
+
+    See madvise(2).
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # /proc is not there, or another C library than glibc
+            advise = ctypes.CDLL("libc.so.6").madvise
+            for start, end in _unwritten(file.resolve()):
+                advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+
+
+def _unwritten(file: Path) -> list[tuple[int, int]]:
+    """Addresses of the mappings of `file` of which no page is a copy of its own (proc_pid_smaps(5))."""
+    mappings = MAPPING.findall(Path("/proc/self/smaps").read_text(encoding="utf-8", errors="surrogateescape"))
+    return [
+        (int(start, 16), int(end, 16))
+        for start, end, name, fields in mappings
+        if name == str(file) and NOTHING_WRITTEN.search(fields)
+    ]
 
 
 def rests(pid: int) -> bool:

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flash_ls.artifact.quantise import GROUP, FloatArray, FourBits
+from flash_ls.artifact.rotation import turned
 from flash_ls.artifact.tensors import MATRICES
 from flash_ls.engine.manifest import DATA_FILE, graph_file
 from models.student import Student
 
+NORMS = ("norm", "ffn_norm")
+"""Vectors of a layer, whose scales an artifact has in the matrices after them."""
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -61,18 +64,21 @@ class Rounded(nn.Module):
 
 
 def rounded(student: Student, matrices: Mapping[str, FourBits]) -> Student:
-    """The same student with these matrices; all else is shared."""
+    """The same student with these matrices, its stream turned as theirs; all else is shared."""
     pupil = twin(student)
     pupil.layers = nn.ModuleList(twin(layer) for layer in student.layers)
+    ones = nn.Parameter(torch.ones(pupil.shape.hidden), requires_grad=False)
     for index, layer in enumerate(pupil.layers):
         layer.matrices = nn.ModuleDict({name: Rounded(matrices[f"{index}.{name}"]) for name in MATRICES})
+        layer.vectors = nn.ParameterDict(dict(layer.vectors.items()) | dict.fromkeys(NORMS, ones))
+    pupil.rotation = nn.Buffer(torch.tensor(turned(np.eye(pupil.shape.hidden, dtype=np.float32))))
     return pupil
 
 
 def twin(module: M) -> M:
-    """Another module with the same parts, which can be exchanged."""
+    """Another module with the same parts and buffers, which can be exchanged."""
     other = copy(module)
-    other._modules = dict(module._modules)
+    other._modules, other._buffers = dict(module._modules), dict(module._buffers)
     return other
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from flash_ls.artifact.adapter import Adapter, Factors
 from flash_ls.artifact.rotary import rotary_tables
-from flash_ls.artifact.tensors import HEAD, MATRICES, Weights, layer, whole
+from flash_ls.artifact.tensors import HEAD, MATRICES, layer, whole
+from flash_ls.artifact.weights import Weights
 from flash_ls.engine.manifest import ModelShape
 
 
@@ -80,16 +81,23 @@ class Student(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, layer(weights, index), rank, dtype) for index in range(shape.layers))
         self.norm = nn.Parameter(torch.tensor(whole(weights, "output_norm.weight")), requires_grad=False)
         self.embedding = nn.Parameter(torch.tensor(whole(weights, HEAD), dtype=dtype), requires_grad=False)
+        self.rotation: Tensor | None  # [hidden, hidden], its own inverse, if the stream of the layers is turned
+        self.register_buffer("rotation", None, persistent=False)
         for name, table in zip(("cos", "sin"), rotary_tables(shape), strict=True):
             self.register_buffer(name, torch.tensor(table), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.embedding[tokens]
         cos, sin = (table[: len(tokens)].to(embedded.dtype) for table in (self.cos, self.sin))
-        x = embedded.float()
+        x = self.turned(embedded.float())
         for decoder_layer in self.layers:
             x = decoder_layer(x, (cos, sin))
-        return functional.rms_norm(x, x.shape[-1:], self.norm, self.shape.norm_epsilon).to(embedded.dtype)
+        normed = functional.rms_norm(x, x.shape[-1:], eps=self.shape.norm_epsilon)
+        return (self.turned(normed) * self.norm).to(embedded.dtype)
+
+    def turned(self, x: Tensor) -> Tensor:
+        """What enters the layers, or leaves them, in the other basis."""
+        return x if self.rotation is None else x @ self.rotation
 
     def logits(self, states: Tensor, words: Tensor | None = None) -> Tensor:
         """[rows, words] in float32, of all words or of those listed."""

@@ -6,7 +6,7 @@ What the ONNX graph computes is compared with this. Source: the Qwen2 report (ar
 import numpy as np
 from numpy.typing import NDArray
 
-from flash_ls.artifact.tensors import Weights
+from flash_ls.artifact.weights import Weights
 from flash_ls.engine.manifest import ModelShape
 
 Array = NDArray[np.float64]

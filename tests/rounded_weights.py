@@ -12,7 +12,9 @@ from flash_ls.artifact.quantise import (
     eight_bits_by_output,
     four_bits,
 )
-from flash_ls.artifact.tensors import HEAD, Weights
+from flash_ls.artifact.rotation import RotatedWeights
+from flash_ls.artifact.tensors import HEAD
+from flash_ls.artifact.weights import Weights
 
 
 def restored(rounded: FourBits) -> FloatArray:
@@ -42,7 +44,20 @@ Rounding = Callable[[FloatArray], FloatArray]
 
 
 class RoundedWeights:
-    """Weights whose matrices are rounded by `rounding`, and the embedding to eight bits."""
+    """Weights whose matrices are rounded by `rounding` in the basis of the graph, and the embedding to eight bits."""
+
+    def __init__(self, weights: Weights, rounding: Rounding) -> None:
+        self._rounded = RotatedWeights(Rounded(RotatedWeights(weights), rounding))  # turned twice is not turned
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._rounded.shape(name)
+
+    def rows(self, name: str, start: int, stop: int) -> FloatArray:
+        return self._rounded.rows(name, start, stop)
+
+
+class Rounded:
+    """Weights whose matrices are rounded as they are."""
 
     def __init__(self, weights: Weights, rounding: Rounding) -> None:
         self._weights, self._rounding = weights, rounding

@@ -1,6 +1,8 @@
 """What the system tells of processes, and how memory goes back to it."""
 
+import mmap
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,3 +101,48 @@ def test_caches_take_what_is_in_use() -> None:
         for mode in ([], ["keep none"])
     ]
     assert taken[1] < 2 < taken[0]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Of 4 MB, and a name that is a part of another's."""
+    for name in ("weights", "weights.old"):
+        (tmp_path / name).write_bytes(bytes(range(256)) * (PAGES * 16))
+    return tmp_path / "weights"
+
+
+PAGES = 1024
+
+
+def mapped(file: Path) -> mmap.mmap:
+    """Its pages, read, and one's own as soon as they are written to."""
+    with file.open("rb") as stream:
+        pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    assert hash(pages[:])
+    return pages
+
+
+def resident_kb(file: Path) -> int:
+    """Of all mappings of the file."""
+    smaps = Path("/proc/self/smaps").read_text()
+    return sum(map(int, re.findall(rf" {file}\n(?:\w+: .*\n)*?Rss: +(\d+) kB", smaps)))
+
+
+def test_a_mapped_file_leaves_memory_and_can_be_read_again(file: Path) -> None:
+    with mapped(file) as pages, mapped(file.with_suffix(".old")):
+        assert resident_kb(file) == resident_kb(file.with_suffix(".old")) == 4 * PAGES
+        process.forget_mapped(file)
+        assert resident_kb(file) == 0
+        assert resident_kb(file.with_suffix(".old")) == 4 * PAGES
+        assert pages[:] == file.read_bytes()
+
+
+def test_what_was_written_into_a_mapped_file_stays(file: Path) -> None:
+    with mapped(file) as pages:
+        pages[5000] = 7
+        process.forget_mapped(file)
+        assert pages[5000] == 7
+
+
+def test_a_file_that_is_not_mapped_is_none_to_forget(tmp_path: Path) -> None:
+    process.forget_mapped(tmp_path / "weights")

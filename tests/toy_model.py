@@ -19,7 +19,7 @@ from flash_ls.artifact.graph import write_graphs
 from flash_ls.artifact.quantise import FloatArray
 from flash_ls.artifact.scales import NO_FACTORS, Factors
 from flash_ls.artifact.store import hash_of
-from flash_ls.artifact.tensors import Weights
+from flash_ls.artifact.weights import Weights
 from flash_ls.engine.manifest import TOKENIZER_FILE, FileEntry, ModelManifest, ModelShape, PromptFormat
 
 NAME = "toy"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flash_ls.artifact.quantise import FloatArray
-from flash_ls.artifact.tensors import PARTS, Weights
+from flash_ls.artifact.tensors import PARTS
+from flash_ls.artifact.weights import Weights
 
 
 class Factors(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 
 from flash_ls.artifact.quantise import GROUP, FloatArray
 from flash_ls.artifact.rotary import rotary_tables
+from flash_ls.artifact.rotation import turned
 from flash_ls.engine.manifest import ModelShape, PromptFormat
 from flash_ls.engine.tokenizer import Tokenizer
 
@@ -41,7 +42,7 @@ class Calibration:
     """The samples' activations on their way through the layers."""
 
     def __init__(self, shape: ModelShape, embedded: Sequence[FloatArray]) -> None:
-        """`embedded` are the embeddings [tokens, hidden] of the samples."""
+        """`embedded` are the turned embeddings [tokens, hidden] of the samples."""
         self._shape = shape
         self._ends = np.cumsum([len(sample) for sample in embedded])[:-1]
         self._states = np.concatenate(embedded)
@@ -68,7 +69,7 @@ class Calibration:
 
     def last_moments(self, norm: FloatArray) -> FloatArray:
         """Second moments of what the head meets, once all layers are passed; `norm` is the vector before it."""
-        return _blocks(self._norm(self._states, norm)) / np.float32(len(self._states))
+        return _blocks(self._norm(turned(self._states), norm)) / np.float32(len(self._states))
 
     def _norm(self, state: FloatArray, scale: FloatArray) -> FloatArray:
         normed: FloatArray = state / np.sqrt(np.square(state).mean(axis=1, keepdims=True) + self._shape.norm_epsilon)

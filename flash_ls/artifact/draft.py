@@ -23,7 +23,8 @@ from onnx import helper, parser
 
 from flash_ls.artifact.graph import IR_VERSION, MS, MS_OPSET, OPSET
 from flash_ls.artifact.quantise import GROUP, FloatArray, eight_bits
-from flash_ls.artifact.tensors import HEAD, Weights
+from flash_ls.artifact.tensors import HEAD
+from flash_ls.artifact.weights import Weights
 from flash_ls.engine.draft_model import LAST
 from flash_ls.engine.manifest import DRAFT_FILE, DRAFT_WORDS_FILE, ModelShape
 

@@ -1,9 +1,9 @@
 """The ONNX graph of a Qwen2-style decoder, written node by node over the tensors of a data file.
 
-    embedded ─ x ┐
-                 ├─ RMS norm ─ packed q/k/v ─ GroupQueryAttention ─ output ─ + x ┐        layers
-                 └─ RMS norm ─ gate and up in one ─ SiLU(gate)·up ─ down ─ + x ──┘        times
-    x ─ RMS norm ─ the rows asked for ─ head over the shortlist ─ logits
+    embedded, turned ─ x ┐
+                         ├─ RMS norm ─ packed q/k/v ─ GroupQueryAttention ─ output ─ + x ┐    layers
+                         └─ RMS norm ─ gate and up in one ─ SiLU(gate)·up ─ down ─ + x ──┘    times
+    x ─ RMS norm, turned back ─ the rows asked for ─ head over the shortlist ─ logits
 
 Inputs: `embedded` float32 [B, S, hidden], S tokens for each of B caches, of which one or the other is 1; `seqlens_k`
 int32 [B], tokens in each cache after this pass less one; `total` int32 [], the most tokens in one; `first_row` int64
@@ -30,10 +30,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from flash_ls.artifact import rotation
 from flash_ls.artifact.quantise import GROUP, FloatArray
 from flash_ls.artifact.rotary import rotary_tables
 from flash_ls.artifact.scales import NO_FACTORS, Factors
-from flash_ls.artifact.tensors import Place, Weights, write_tensors
+from flash_ls.artifact.tensors import Place, write_tensors
+from flash_ls.artifact.weights import Weights
 from flash_ls.deadline import Progress
 from flash_ls.engine.manifest import DATA_FILE, ModelShape, graph_file
 
@@ -118,9 +120,15 @@ class GraphWriter:
         self.nodes = outer
         return self.node("If", ["precise"], out, **branches)
 
-    def residual_norm(self, residual: str, update: str, scale: str, out: str) -> tuple[str, str]:
+    def turned(self, x: str, out: str) -> str:
+        """As `flash_ls.artifact.rotation.turned`."""
+        seen = self.node("Reshape", [x, "as_matrix"], f"{out}.seen")
+        right = self.node("MatMul", [seen, "right_turn"], f"{out}.right")
+        return self.node("Reshape", [self.node("MatMul", ["left_turn", right], f"{out}.both"), "as_row"], out)
+
+    def residual_norm(self, residual: str, update: str, out: str) -> tuple[str, str]:
         """Names of (RMS norm of the sum, the sum)."""
-        names = [residual, update, self.vector(scale)]
+        names = [residual, update, "ones"]
         kind, epsilon = "SkipSimplifiedLayerNormalization", self.shape.norm_epsilon
         self.node(kind, names, out + ".norm", "", "", out + ".sum", domain=MS, epsilon=epsilon)
         return out + ".norm", out + ".sum"
@@ -148,14 +156,14 @@ class GraphWriter:
         """The whole graph."""
         shape = self.shape
         self._constants()
-        first = ["embedded", self.vector("0.norm")]
-        norm = self.node("SimplifiedLayerNormalization", first, "first", epsilon=shape.norm_epsilon, axis=-1)
-        x = "embedded"
+        x = self.turned("embedded", "entered")
+        norm = self.node("SimplifiedLayerNormalization", [x, "ones"], "first", epsilon=shape.norm_epsilon, axis=-1)
         for index in range(shape.layers):
-            norm, x = self.residual_norm(x, self.attention(index, norm), f"{index}.ffn_norm", f"{index}.mid")
-            after = f"{index + 1}.norm" if index + 1 < shape.layers else "norm"
-            norm, x = self.residual_norm(x, self.feed_forward(index, norm), after, f"{index}.end")
-        self.node("Slice", [norm, "first_row", "row_end", "row_axis"], "hidden")
+            norm, x = self.residual_norm(x, self.attention(index, norm), f"{index}.mid")
+            norm, x = self.residual_norm(x, self.feed_forward(index, norm), f"{index}.end")
+        # All rows are turned, as some may be asked for or none: a product without rows is an error of the runtime.
+        last = self.node("Mul", [self.turned(norm, "leaving"), self.vector("norm")], "last")
+        self.node("Slice", [last, "first_row", "row_end", "row_axis"], "hidden")
         self.linear("hidden", "head", "logits")
         for name, size in (("logits", "W"), ("hidden", "H")):
             self.outputs.append(_value(name, TensorProto.FLOAT, ["B", "R", size]))
@@ -164,6 +172,12 @@ class GraphWriter:
     def _constants(self) -> None:
         for name, table in zip(("cos", "sin"), rotary_tables(self.shape), strict=True):
             self.constant(name, table)
+        left, right = rotation.factors(self.shape.hidden)
+        self.constant("left_turn", left)
+        self.constant("right_turn", right)
+        self.constant("as_matrix", np.array([0, 0, len(left), len(right)]))
+        self.constant("as_row", np.array([0, 0, -1]))
+        self.constant("ones", np.ones(self.shape.hidden, np.float32))
         self.constant("row_end", np.array([2**31]))
         self.constant("row_axis", np.array([1]))
         if "int8" in FORMS[self.precision]:

@@ -7,14 +7,16 @@ the data becomes resident. The embedding is a file of its own: no graph reads it
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flash_ls.artifact.calibrate import Calibration
 from flash_ls.artifact.quantise import FloatArray, eight_bits, eight_bits_by_output, four_bits
+from flash_ls.artifact.rotation import RotatedWeights, turned
 from flash_ls.artifact.scales import Factors, scaled
+from flash_ls.artifact.weights import Weights
 from flash_ls.deadline import Progress
 from flash_ls.engine.embedding import Embedding
 from flash_ls.engine.manifest import DATA_FILE, EMBEDDING_FILE, SCALES_FILE, SHORTLIST_FILE, ModelShape
@@ -35,16 +37,6 @@ PARTS = {
 }
 """What a layer consists of: matrices that share their input are one."""
 MATRICES = ("qkv", "output", "gate_up", "down")
-
-
-class Weights(Protocol):
-    """Named float32 tensors, matrices as (output, input), under the names of a GGUF file."""
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Sizes, outermost first."""
-
-    def rows(self, name: str, start: int, stop: int) -> FloatArray:
-        """Rows start..stop of the tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +113,19 @@ def write_tensors(
     write_embedding(folder, weights, quantised="fp32" not in forms, progress=progress)
     np.save(folder / SHORTLIST_FILE, shortlist)
     embedding = Embedding(folder)
-    calibration = Calibration(shape, [embedding.rows(np.array(sample)) for sample in samples]) if samples else None
+    entering = [turned(embedding.rows(np.array(sample))) for sample in samples]
+    calibration = Calibration(shape, entering) if samples else None
+    rotated = RotatedWeights(weights)
     vectors = {"norm": whole(weights, "output_norm.weight")}
     data = DataFile(folder / DATA_FILE)
     try:
         for index in range(shape.layers):
-            parts = layer(weights, index)
+            parts = layer(rotated, index)
             moments = calibration.moments(parts) if calibration else {}
             for part in MATRICES:
                 name = f"{index}.{part}"
                 data.add_matrix(name, parts.pop(part), forms, moments.get(part), factors.get(name))
-            vectors |= {f"{index}.{part}": array for part, array in parts.items()}
+            vectors[f"{index}.bias"] = parts["bias"]
             progress("building the model", (index + 1) / shape.layers)
         moment = calibration.last_moments(vectors["norm"]) if calibration else None
         data.add_matrix("head", embedding.rows(shortlist), {"fp32"} & forms or {"int4"}, moment)

@@ -47,6 +47,6 @@ def load(folder: Path, described: ModelManifest, config: Config, most_slots: int
     turns = Turns()
     shared = SharedModel(model, turns)
     slots = Slots(shared.new_cache, config.cache_mb, most_slots)
-    draft = load_draft(folder, described)
+    draft, tokenizer = load_draft(folder, described), Tokenizer(folder / TOKENIZER_FILE)
     process.release_memory()
-    return Host(shared, Tokenizer(folder / TOKENIZER_FILE), costs.best, turns, slots, draft, model.precision)
+    return Host(shared, tokenizer, costs.best, turns, slots, draft, model.precision)

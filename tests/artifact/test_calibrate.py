@@ -11,6 +11,7 @@ import pytest
 from flash_ls.artifact import calibrate
 from flash_ls.artifact.calibrate import MOST_IN_BLOCK, SAMPLE_TOKENS, SUFFIX_SHARE, Calibration, block_size, samples
 from flash_ls.artifact.quantise import GROUP, FloatArray, four_bits
+from flash_ls.artifact.rotation import RotatedWeights, turned
 from flash_ls.artifact.tensors import HEAD, MATRICES, layer, write_tensors
 from flash_ls.engine.manifest import DATA_FILE, ModelShape
 from flash_ls.engine.tokenizer import Tokenizer
@@ -61,9 +62,9 @@ def test_the_samples_are_the_beginnings_of_files_in_the_languages_of_the_product
 
 def calibrated(shape: ModelShape, weights: ToyWeights) -> list[dict[str, FloatArray]]:
     """Moments of each layer, and then of the head."""
-    embedding = weights.tensors[HEAD]
-    calibration = Calibration(shape, [embedding[prompt] for prompt in PROMPTS])
-    moments = [calibration.moments(layer(weights, index)) for index in range(shape.layers)]
+    embedding, rotated = weights.tensors[HEAD], RotatedWeights(weights)
+    calibration = Calibration(shape, [turned(embedding[prompt]) for prompt in PROMPTS])
+    moments = [calibration.moments(layer(rotated, index)) for index in range(shape.layers)]
     return [*moments, {"head": calibration.last_moments(weights.tensors["output_norm.weight"])}]
 
 
@@ -75,8 +76,7 @@ def second_moments(inputs: FloatArray) -> FloatArray:
 def test_the_first_matrix_meets_the_norms_of_the_embeddings() -> None:
     weights = ToyWeights()
     embedded = weights.tensors[HEAD][np.concatenate(PROMPTS)]
-    scale = weights.tensors["blk.0.attn_norm.weight"]
-    normed = embedded / np.sqrt(np.square(embedded).mean(axis=1, keepdims=True) + SHAPE.norm_epsilon) * scale
+    normed = turned(embedded / np.sqrt(np.square(embedded).mean(axis=1, keepdims=True) + SHAPE.norm_epsilon))
     np.testing.assert_allclose(calibrated(SHAPE, weights)[0]["qkv"], second_moments(normed)[None], atol=1e-4)
 
 
@@ -129,7 +129,8 @@ def test_every_matrix_is_rounded_for_what_it_meets(tmp_path: Path) -> None:
     weights = ToyWeights()
     weights.tensors[HEAD] = in_eight_bits(weights.tensors[HEAD])  # as it is written
     moments = calibrated(SHAPE, weights)
-    matrices = {f"{index}.{name}": layer(weights, index)[name] for index in range(SHAPE.layers) for name in MATRICES}
+    rotated = RotatedWeights(weights)
+    matrices = {f"{index}.{name}": layer(rotated, index)[name] for index in range(SHAPE.layers) for name in MATRICES}
     met = {f"{index}.{name}": moments[index][name] for index in range(SHAPE.layers) for name in MATRICES}
     tensors = built(tmp_path / "toy", weights, "int4", "int8")
     for name, matrix in (matrices | {"head": weights.tensors[HEAD]}).items():

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is in the extra `models`")
 
 from flash_ls.artifact.quantise import four_bits  # noqa: E402
+from flash_ls.artifact.rotation import RotatedWeights  # noqa: E402
 from flash_ls.artifact.tensors import MATRICES, layer  # noqa: E402
 from models.data import Sample  # noqa: E402
 from models.rescale import Rescaler  # noqa: E402
@@ -39,7 +40,7 @@ def teacher() -> Student:
 def test_what_is_served_is_what_was_rounded(folder: Path) -> None:
     found = served(folder)
     assert found.keys() == {*LEARNT, "head"}
-    expected = four_bits(layer(ToyWeights(), 1)["down"])
+    expected = four_bits(layer(RotatedWeights(ToyWeights()), 1)["down"])
     for part, array in found["1.down"]._asdict().items():
         np.testing.assert_array_equal(array, getattr(expected, part))
 
