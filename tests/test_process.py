@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flash_ls import process
+from tests.mapped import resident_kb
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that")
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,12 +120,6 @@ def mapped(file: Path) -> mmap.mmap:
         pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     assert hash(pages[:])
     return pages
-
-
-def resident_kb(file: Path) -> int:
-    """Of all mappings of the file."""
-    smaps = Path("/proc/self/smaps").read_text()
-    return sum(map(int, re.findall(rf" {file}\n(?:\w+: .*\n)*?Rss: +(\d+) kB", smaps)))
 
 
 def test_a_mapped_file_leaves_memory_and_can_be_read_again(file: Path) -> None:
