@@ -18,9 +18,10 @@ from typing import Any
 from flash_ls.artifact.store import home
 from flash_ls.config import Config
 from flash_ls.engine.costs import PassCosts, StepCosts, faster, measure
-from flash_ls.engine.manifest import ModelManifest
+from flash_ls.engine.manifest import DATA_FILE, ModelManifest
 from flash_ls.engine.onnx_model import CPU, VERSION, OnnxModel, available_providers, default_threads
 from flash_ls.errors import ConfigError, ModelError
+from flash_ls.process import forget_mapped
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[
         tuning = _tuning(folder, described, precision, config.threads)
     model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
     model.precise_from = tuning.costs.precise_from
+    forget_mapped(folder / DATA_FILE)  # kernels have packed what they read of it
     return model, tuning.costs
 
 

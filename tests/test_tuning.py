@@ -14,10 +14,11 @@ import pytest
 
 from flash_ls import tuning
 from flash_ls.config import Config
+from flash_ls.deadline import Deadline
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.costs import WIDTHS, PassCosts, StepCosts, measure
 from flash_ls.engine.head import Logits
-from flash_ls.engine.manifest import ModelManifest
+from flash_ls.engine.manifest import DATA_FILE, ModelManifest
 from flash_ls.engine.model import Model
 from flash_ls.engine.onnx_model import CPU, OnnxModel
 from flash_ls.errors import ConfigError, ModelError
@@ -33,6 +34,7 @@ from flash_ls.tuning import (
     memory_bytes,
     preemptions,
 )
+from tests.mapped import resident_kb
 from tests.toy_model import write_artifact
 
 SERVED = ("int4", "int8", "mixed")
@@ -83,6 +85,18 @@ def test_the_memory_is_that_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("os.sysconf", unknown)
     assert memory_bytes() >= SMALL_MACHINE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what of a file is in memory")
+@pytest.mark.parametrize("precision", SERVED)
+def test_what_a_model_packs_as_it_is_loaded_is_in_memory_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setenv("FLASH_LS_HOME", str(tmp_path))
+    described = write_artifact(tmp_path / "toy", [precision])
+    model, _ = load_model(tmp_path / "toy", described, Config(precision=precision))
+    assert resident_kb(tmp_path / "toy" / DATA_FILE) == 0
+    assert model.forward([1, 2, 3], model.new_cache(), 3, Deadline()).values.any()
 
 
 # --- measured once ---

@@ -14,10 +14,9 @@ from flash_ls.engine.bank import Bank
 from flash_ls.engine.cache import KVCache
 from flash_ls.engine.embedding import FloatArray
 from flash_ls.engine.head import Head, IdArray, Logits
-from flash_ls.engine.manifest import DATA_FILE, ModelManifest, graph_file
+from flash_ls.engine.manifest import ModelManifest, graph_file
 from flash_ls.engine.model import DecodeStep
 from flash_ls.errors import ModelError, ModelFailed
-from flash_ls.process import forget_mapped
 
 CPU = "CPUExecutionProvider"
 MOST_GROUPS = 4
@@ -69,7 +68,6 @@ class OnnxModel:
         options.log_severity_level = 4  # errors arrive as exceptions; stderr is for the log
         try:
             self._session = ort.InferenceSession(folder / graph_file(precision), options, providers=[provider])
-            forget_mapped(folder / DATA_FILE)  # kernels have packed what they read of it
             self._inputs = {value.name for value in self._session.get_inputs()}
             self._head = Head(folder)
             self._banks = [Bank(described.shape)]

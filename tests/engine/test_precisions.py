@@ -4,7 +4,6 @@ No 4-bit model of random weights says what the weights say; so it is compared wi
 rounded as its own are.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +14,9 @@ from numpy.typing import NDArray
 from flash_ls.deadline import Deadline
 from flash_ls.engine.decode import GenerationParams, generate
 from flash_ls.engine.drafter import NoDrafter
-from flash_ls.engine.manifest import DATA_FILE
 from flash_ls.engine.onnx_model import OnnxModel
 from flash_ls.engine.tokenizer import Tokenizer
 from tests.engine.conftest import ROUNDED
-from tests.mapped import resident_kb
 from tests.reference_model import Array, ReferenceModel
 from tests.rounded_weights import RoundedWeights, Rounding, in_eight_bits, in_eight_bits_by_output, in_four_bits
 from tests.toy_model import SHAPE, ToyWeights, write_artifact
@@ -95,15 +92,6 @@ def test_eight_bits_stay_close_to_full_precision(rounded: dict[str, OnnxModel], 
     logits = fed(rounded["int8"], [64, 26])
     assert np.corrcoef(logits.ravel(), exact.ravel())[0, 1] > 0.98
     assert np.mean(logits.argmax(axis=1) == exact.argmax(axis=1)) > 0.8
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what of a file is in memory")
-@pytest.mark.parametrize("precision", ROUNDED)
-def test_what_was_packed_as_it_was_loaded_is_in_memory_once(tmp_path: Path, precision: str) -> None:
-    described = write_artifact(tmp_path / "toy", [precision])
-    model = OnnxModel(tmp_path / "toy", described, precision)
-    assert resident_kb(tmp_path / "toy" / DATA_FILE) == 0
-    assert fed(model, [3], tokens=TOKENS[:3]).any()
 
 
 @pytest.mark.parametrize("precision", ["int8", "mixed"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flash_ls import crash
+from flash_ls import crash, process
 from flash_ls.config import Config
 from flash_ls.deadline import Deadline
 from flash_ls.engine import manifest
@@ -31,6 +31,8 @@ from flash_ls.shared.remote import RemoteEngine
 PROMPT = [5, 6, 7, 8] * 20
 PARAMS = GenerationParams(6, frozenset())
 WAIT_S = 60.0
+LOOKS = 30
+"""At a process that rests: threads at work rest too, for as long as they wait for each other."""
 CONFIG = Config(precision="fp32", threads=1)
 SETTINGS = json.dumps({"precision": "fp32", "threads": 1, "cache_mb": CONFIG.cache_mb})
 
@@ -52,6 +54,13 @@ class Place:
         found = Launch(self.meeting, self.command, environment(self.home)).connect(check)
         self.pids.add(found[1].pid)
         return found
+
+    def wait_until_at_rest(self) -> None:
+        end, looks = time.monotonic() + WAIT_S, 0
+        while looks < LOOKS:
+            looks = looks + 1 if all(process.rests(pid) for pid in self.pids) else 0
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         for pid in self.pids:
@@ -127,6 +136,7 @@ def test_a_stuck_process_is_replaced(place: Place, monkeypatch: pytest.MonkeyPat
 def test_a_process_that_dies_in_native_code_leaves_a_report(place: Place) -> None:
     engine = place.engine()
     answer = ask(engine)
+    place.wait_until_at_rest()  # who called cannot always be told in the middle of a call
     place.kill(signal.SIGSEGV)
     with contextlib.suppress(EngineLost):
         ask(engine)
