@@ -79,13 +79,15 @@ class Tolerance(NamedTuple):
     agreement: float
 
 
-EIGHT_BITS = Tolerance(mean=0.09, most=0.5, leaders=0.07, agreement=0.9)
+EIGHT_BITS = Tolerance(mean=0.065, most=0.42, leaders=0.085, agreement=0.88)
 MEASURED = {
-    "int4": Tolerance(mean=0.16, most=0.8, leaders=0.14, agreement=0.85),
+    "int4": Tolerance(mean=0.155, most=0.89, leaders=0.24, agreement=0.81),
     "int8": EIGHT_BITS,
     "mixed": EIGHT_BITS,
 }
 """What was measured and a quarter more. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
+SURE = 0.5
+"""Nats by which the likeliest word leads so far that rounding may not put another first: at ten of twelve places."""
 
 
 @pytest.mark.parametrize("name", AS_UPSTREAM, indirect=True)
@@ -108,7 +110,9 @@ def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary
     assert off[leads].mean() < allowed.leaders
     same = kept.ids[words[values.argmax(axis=1)]] == likeliest
     assert same.mean() > allowed.agreement
-    assert same[-len(expected) :].all()
+    second, best = np.sort(expected, axis=1)[:, -2:].T
+    assert (best - second > SURE).sum() > 2
+    assert same[-len(expected) :][best - second > SURE].all()
 
 
 def test_the_tokenizer_is_the_one_of_the_checkpoint(artifact: Path, kept: Vocabulary) -> None:
