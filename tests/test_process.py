@@ -138,5 +138,7 @@ def test_what_was_written_into_a_mapped_file_stays(file: Path) -> None:
         assert pages[5000] == 7
 
 
-def test_a_file_that_is_not_mapped_is_none_to_forget(tmp_path: Path) -> None:
-    process.forget_mapped(tmp_path / "weights")
+def test_a_file_that_is_not_mapped_is_none_to_forget(file: Path, tmp_path: Path) -> None:
+    with mapped(file):
+        process.forget_mapped(tmp_path / "weigh")
+        assert resident_kb(file) == 4 * PAGES
