@@ -16,8 +16,12 @@ GRACE_S = 2.0
 """How long the end waits for threads to notice that they are not wanted any more."""
 
 LARGE_BYTES = 1 << 20
-MADV_DONTNEED = 4
+HUGE_PAGE = 2 << 20
+MADV_DONTNEED, MADV_COLLAPSE = 4, 25
 """Of sys/mman.h."""
+OWN_MEMORY = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 *(?:\[heap\])?\nSize: +(\d+) kB\n(?s:.)*?^Rss: +(\d+) kB$", re.MULTILINE
+)
 MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ +(/.*)\n((?:\w+: .*\n)+)", re.MULTILINE)
 NOTHING_WRITTEN = re.compile(r"^Anonymous: +0 kB$(?s:.*)^Swap: +0 kB$", re.MULTILINE)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -76,6 +80,27 @@ def _unwritten(file: Path) -> list[tuple[int, int]]:
         for start, end, name, fields in mappings
         if name == str(file) and NOTHING_WRITTEN.search(fields)
     ]
+
+
+def use_huge_pages() -> None:
+    """Have the large pieces of memory that are in use now lie in pages of 2 MB, where the system has such.
+
+    A pass reads all weights: in pages of 4 kB it looks up the address of each anew. See madvise(2), `MADV_COLLAPSE`
+    (Linux 6.1). It takes 0.1 to 0.7 s for 400 MB, and no memory besides.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # /proc is not there, or another C library than glibc
+            advise = ctypes.CDLL("libc.so.6").madvise
+            for start, end in _in_use():
+                first, behind = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+                if first < behind:
+                    advise(ctypes.c_void_p(first), ctypes.c_size_t(behind - first), MADV_COLLAPSE)
+
+
+def _in_use() -> list[tuple[int, int]]:
+    """Addresses of the mappings of no file of which nearly every page is in memory."""
+    mappings = OWN_MEMORY.findall(Path("/proc/self/smaps").read_text(encoding="utf-8", errors="surrogateescape"))
+    return [(int(start, 16), int(end, 16)) for start, end, size, held in mappings if int(held) >= 0.9 * int(size)]
 
 
 def rests(pid: int) -> bool:

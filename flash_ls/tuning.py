@@ -21,7 +21,7 @@ from flash_ls.engine.costs import PassCosts, StepCosts, faster, measure
 from flash_ls.engine.manifest import DATA_FILE, ModelManifest
 from flash_ls.engine.onnx_model import CPU, VERSION, OnnxModel, available_providers, default_threads
 from flash_ls.errors import ConfigError, ModelError
-from flash_ls.process import forget_mapped
+from flash_ls.process import forget_mapped, use_huge_pages
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,17 @@ def load_model(folder: Path, described: ModelManifest, config: Config) -> tuple[
     if free and not four_bits_pay(tuning.costs):
         precision = "int8"
         tuning = _tuning(folder, described, precision, config.threads)
-    model = OnnxModel(folder, described, precision, config.threads, tuning.provider)
+    model = _load(folder, described, precision, config.threads, tuning.provider)
     model.precise_from = tuning.costs.precise_from
-    forget_mapped(folder / DATA_FILE)  # kernels have packed what they read of it
     return model, tuning.costs
+
+
+def _load(folder: Path, described: ModelManifest, precision: str, threads: int, provider: str = CPU) -> OnnxModel:
+    """The model, its weights where they take the least memory and time."""
+    model = OnnxModel(folder, described, precision, threads, provider)
+    forget_mapped(folder / DATA_FILE)  # kernels have packed what they read of it
+    use_huge_pages()
+    return model
 
 
 def four_bits_pay(costs: PassCosts) -> bool:
@@ -151,10 +158,10 @@ def _processor() -> str:
 
 def _fastest(folder: Path, described: ModelManifest, precision: str, threads: int, available: Sequence[str]) -> Tuning:
     """The provider whose single step takes least; the CPU where others fail or are slower."""
-    best = Tuning(CPU, measure(OnnxModel(folder, described, precision, threads)))
+    best = Tuning(CPU, measure(_load(folder, described, precision, threads)))
     for provider in (name for name in PROVIDERS if name in available):
         try:
-            costs = measure(OnnxModel(folder, described, precision, threads, provider))
+            costs = measure(_load(folder, described, precision, threads, provider))
         except ModelError as error:
             log.info("provider", {"name": provider, "error": error})
             continue

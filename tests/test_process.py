@@ -2,6 +2,8 @@
 
 import mmap
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,23 @@ from tests.mapped import resident_kb
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that")
 ROOT = Path(__file__).resolve().parents[1]
 WAIT_S = 20.0
+HUGE = """
+import mmap, random, re, sys
+from pathlib import Path
+from flash_ls import process
+
+def kept_kb(name):
+    return int(re.search(rf"^{name}: +(\\d+)", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)[1])
+
+pages, chance = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), random.Random(3)
+written = chance.randbytes(int(float(sys.argv[1]) * len(pages)))
+pages[: len(written)] = written
+before = kept_kb("Rss")
+process.use_huge_pages()
+assert pages[: len(written)] == written
+print(kept_kb("AnonHugePages"), kept_kb("Rss") - before)
+"""
+"""In a process of its own, as what lies side by side counts as one piece."""
 CACHES = """
 import random, sys, threading
 import numpy as np
@@ -142,3 +161,25 @@ def test_a_file_that_is_not_mapped_is_none_to_forget(file: Path, tmp_path: Path)
     with mapped(file):
         process.forget_mapped(tmp_path / "weigh")
         assert resident_kb(file) == 4 * PAGES
+
+
+def huge_pages(share: float) -> list[int]:
+    """How many kB of 64 MB, of which a share was written, are in huge pages then, and how much more memory is taken."""
+    command = [sys.executable, "-c", HUGE, str(share)]
+    return [int(kb) for kb in subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.split()]
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists()
+    or tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (6, 1),
+    reason="a system without huge pages, or too old to make them of what is there",
+)
+def test_what_is_in_use_lies_in_huge_pages_and_is_the_same() -> None:
+    huge, more = huge_pages(1.0)
+    assert huge > 60 << 10
+    assert more < 1 << 10
+
+
+def test_what_was_not_written_takes_no_memory_for_huge_pages() -> None:
+    _, more = huge_pages(0.3)
+    assert more < 1 << 10

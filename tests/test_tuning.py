@@ -467,6 +467,23 @@ def test_where_the_processor_fails_there_is_no_model(
         load_model(Path(), described, CONFIG)
 
 
+def test_what_is_measured_and_served_lies_in_huge_pages(
+    providers: Measurements, described: ModelManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    class Loaded(FakeModel):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            happened.append("loaded")
+
+    providers.costs = taking(CPU=1, CUDA=2, CoreML=3)
+    monkeypatch.setattr(tuning, "OnnxModel", Loaded)
+    monkeypatch.setattr(tuning, "use_huge_pages", lambda: happened.append("huge"))
+    load_model(Path(), described, CONFIG)
+    assert happened == 4 * ["loaded", "huge"], "three providers, and the fastest of them again"
+
+
 def test_the_toy_is_loaded_for_what_it_is(folder: Path, described: ModelManifest, home: Path) -> None:
     model, costs = load_model(folder, described, CONFIG)
     assert isinstance(model, OnnxModel)

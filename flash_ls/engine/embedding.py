@@ -39,5 +39,6 @@ class Embedding:
             self._file.seek(self._start + token * row.nbytes)
             self._file.readinto(row.data)
         scales = self._scales[tokens]
-        rows: FloatArray = (codes.reshape(*scales.shape, -1) * scales[..., None]).reshape(codes.shape)
+        groups = codes.reshape(*scales.shape, self._hidden // scales.shape[1])
+        rows: FloatArray = (groups * scales[..., None]).reshape(codes.shape)
         return rows

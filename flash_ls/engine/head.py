@@ -37,6 +37,16 @@ class Logits(NamedTuple):
     """[rows, hidden], what the head read; None of a model that does not tell."""
 
 
+class _Beside(NamedTuple):
+    """What is taken besides the shortlist for the sake of a prompt."""
+
+    prompt: list[int]
+    words: IdArray
+    """The shortlist, and then what else stands in the prompt."""
+    rows: FloatArray
+    """[words besides the shortlist, hidden]"""
+
+
 class Head:
     """The tied embedding, and the words that the graph has logits for."""
 
@@ -47,32 +57,53 @@ class Head:
         """Words of the graph's logits."""
         self._place = np.full(len(self.embedding), -1, np.int32)
         self._place[self._shortlist] = np.arange(len(self._shortlist))
+        self._beside = self._besides([])
 
     def logits(self, listed: FloatArray, states: FloatArray, prompt: list[int], words: IdArray | None) -> Logits:
         """Logits of `words`, by default of the shortlist and of what stands in `prompt`, whose words go first.
 
-        `listed` [rows, shortlist] is what the graph says, `states` [rows, hidden] is what it says it of.
+        `listed` [rows, shortlist] is what the graph says, `states` [rows, hidden] is what it says it of; both are
+        copied.
         """
+        states = states.copy()
         if not len(states):
             return Logits(self._shortlist, listed, states=states)  # a chunk of a prefill, of which nobody asks for more
-        others = self._unlisted(np.array(prompt))
-        ids, values = self._shortlist, listed
-        if words is not None:
-            places = self._place[words]
-            ids, values = words[places >= 0], listed[:, places[places >= 0]]
-            allowed = self._unlisted(words)
-            others = np.concatenate([np.intersect1d(others, allowed), np.setdiff1d(allowed, others)])
-        if len(others := others[:MOST_OTHERS]):
-            ids = np.concatenate([ids, others])
-            values = np.concatenate([values, states @ self.embedding.rows(others).T], axis=1)
+        if words is None:
+            _, ids, rows = self._of_prompt(prompt)
+            values = np.concatenate([listed, states @ rows.T], axis=1)
+        else:
+            ids, values = self._of_these(words, self._unlisted(prompt), listed, states)
         for row, state in zip(values, states, strict=True):
             leaders = _leaders(row)
             row[leaders] = self.embedding.rows(ids[leaders]) @ state
         return Logits(ids, values, states=states)
 
-    def _unlisted(self, tokens: IdArray) -> IdArray:
-        """Those that are not on the shortlist, each once, in ascending order."""
-        return np.unique(tokens[self._place[tokens] < 0])
+    def _of_prompt(self, prompt: list[int]) -> _Beside:
+        """What was found for the pass before, if the prompt has only grown since, by words of the shortlist."""
+        known = len(self._beside.prompt)
+        if prompt[:known] != self._beside.prompt or len(self._unlisted(prompt[known:])):
+            self._beside = self._besides(prompt)
+        return self._beside
+
+    def _besides(self, prompt: list[int]) -> _Beside:
+        others = self._unlisted(prompt)[:MOST_OTHERS]
+        return _Beside(prompt.copy(), np.concatenate([self._shortlist, others]), self.embedding.rows(others))
+
+    def _unlisted(self, prompt: list[int]) -> IdArray:
+        """Its words that are not on the shortlist, each once, in ascending order."""
+        tokens = np.array(prompt, np.int64)
+        rare = tokens[self._place[tokens] < 0]
+        return np.unique(rare) if len(rare) else rare
+
+    def _of_these(
+        self, words: IdArray, rare: IdArray, listed: FloatArray, states: FloatArray
+    ) -> tuple[IdArray, FloatArray]:
+        """Of those of `words` on the shortlist, of those that are `rare` words of the prompt, then of others."""
+        places = self._place[words]
+        allowed = words[places < 0]
+        others = np.concatenate([np.intersect1d(rare, allowed), np.setdiff1d(allowed, rare)])[:MOST_OTHERS]
+        values = [listed[:, places[places >= 0]], states @ self.embedding.rows(others).T]
+        return np.concatenate([words[places >= 0], others]), np.concatenate(values, axis=1)
 
 
 def _leaders(row: FloatArray) -> NDArray[np.intp]:

@@ -1,9 +1,12 @@
 """From the state to logits: of which words, and which of them are exact whatever the graph says."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flash_ls.deadline import Deadline
 from flash_ls.engine.embedding import Embedding, FloatArray
@@ -97,6 +100,20 @@ def test_of_many_close_words_the_closest_are_exact(head: Head, count: int) -> No
 def test_no_rows_are_no_logits(head: Head) -> None:
     logits = head.logits(EXACT[:0, LISTED], STATES[:0], UNLISTED[:5].tolist(), None)
     assert logits.values.shape == (0, len(logits.words))
+
+
+PROMPTS = st.lists(st.lists(st.sampled_from([*LISTED[:3].tolist(), *UNLISTED[:3].tolist()]), min_size=1), max_size=6)
+
+
+@given(PROMPTS, st.booleans())
+def test_what_is_said_hangs_on_no_prompt_before(head: Head, prompts: list[list[int]], growing: bool) -> None:
+    """A prompt is mostly the one before and a word more, or has the same words otherwise."""
+    if growing:
+        prompts = [[*chain(*prompts[:count])] for count in range(1, len(prompts) + 1)]
+    for prompt in prompts:
+        logits = asked(head, prompt)
+        assert logits.words.tolist() == [*LISTED.tolist(), *sorted({*prompt} - {*LISTED.tolist()})]
+        assert_exact(logits)
 
 
 def test_of_very_many_words_in_the_prompt_the_most_frequent_are_taken(head: Head) -> None:
