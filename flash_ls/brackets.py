@@ -90,18 +90,25 @@ def closers_below(indent: str, after: str, language: str) -> int:
     That begins with what comes next on the line and goes on with the lines that stand deeper than its `indent`, or at
     it with a closer; where those do not end in sight all brackets count as closed.
     """
+    inner = lines_below(indent, after)
+    return maxsize if inner is None else len(match_brackets(inner, language).surplus)
+
+
+def lines_below(indent: str, after: str, closers: bool = True) -> str | None:
+    """What is `after` a line at `indent` and goes on with it, with or without `closers` that stand at the indent.
+
+    None where that does not end in sight.
+    """
     rest, *lines = after[:_REACH].split("\n")
-    inner = list(takewhile(lambda line: goes_on(line, indent), lines))
-    if len(inner) == len(lines) and len(after) > _REACH:
-        return maxsize
-    return len(match_brackets("\n".join([rest, *inner]), language).surplus)
+    inner = list(takewhile(lambda line: goes_on(line, indent, closers), lines))
+    return None if len(inner) == len(lines) and len(after) > _REACH else "\n".join([rest, *inner])
 
 
-def goes_on(line: str, indent: str) -> bool:
-    """Whether a line goes on with what one above it, which stands at `indent`, has opened."""
+def goes_on(line: str, indent: str, closers: bool = True) -> bool:
+    """Whether a line goes on with what one above it at `indent` has opened; with `closers`, or closes it."""
     code = line.lstrip()
     deeper = _width(_indent(line)) - _width(indent)
-    return not code or code[0] == "#" or deeper > 0 or (deeper == 0 and code[0] in _CLOSERS.values())
+    return not code or code[0] == "#" or deeper > 0 or (closers and deeper == 0 and code[0] in _CLOSERS.values())
 
 
 def _indent(line: str) -> str:

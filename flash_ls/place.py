@@ -173,9 +173,8 @@ class Place:
         return start + 1 if self._is_unasked_comment(text) else len(text) + 1 if end < 0 else end
 
     def _sound(self, text: str) -> str:
-        taken = closers_taken(text, self.snapshot.line_suffix)
-        after = self.snapshot.after[taken:].replace("\r\n", "\n")
-        return sound_part(text, self.snapshot.before.replace("\r\n", "\n"), after, self.language)
+        before, after = (part.replace("\r\n", "\n") for part in (self.snapshot.before, self.snapshot.after))
+        return sound_part(text, before, after, self.language)
 
     def _is_unasked_comment(self, text: str) -> bool:
         """A comment on a line of its own, where one line is asked for and none stands above."""

@@ -112,7 +112,7 @@ CUT = {
         ("x = ¦\ny = 2\n", "ab.", "ab"),
         ("x = ¦\ny = 2\n", '"abc', ""),
         ("x = ¦\ny = 2\n", 'foo("abc', "foo"),
-        ("x = f(¦)\n", "a)", ""),
+        ("x = f(¦)\n", "a))", "a)"),
         ("x = ¦\n", "[] ]", ""),
         ("x = foo(¦\ny = 2\n", "ab, cd", ""),
         ("x = ¦\ny = 2\n", "ab) # c", "ab"),
@@ -133,7 +133,7 @@ CUT = {
     "javascript": [
         ("function f() {\n  ¦\n}\n", "a();\n}\n", "a();"),
         ("function f() {\n  ¦\n}\n", "return a(b, c", "return a"),
-        ("if (a(¦)) {\n}\n", "b) {", ""),
+        ("if (a(¦)) {\n}\n", "b) {", "b)"),
         ("x = ¦;\n", "/*ab\n/*/*", ""),
         ("a = 1¦ + 2;\n", " + bc)", " + bc"),
         ("¦\n", "ab)\n/* c", "ab"),
@@ -207,6 +207,50 @@ ORPHANS = {
         "let bc = 0;",
     ),
 }
+
+
+_NO_GRAMMAR = "A_MACRO(a) B c;\nD_MACRO(int (*), f) g;\n" * 6
+LACKING = {
+    "the head of a method": (
+        "java",
+        "class A {\n  int a;\n\n  ¦\n    int b = 1;\n" + 12 * "    c.d = b;\n    if (b) return;\n" + "  }\n}\n",
+        "private int dd;",
+    ),
+    "a call, on the next line": ("cpp", _NO_GRAMMAR + "int f() {\n  return ¦\n    a + d);\n}\n", "b + c |"),
+    "a call, on the line": ("cpp", _NO_GRAMMAR + "int f() {\n  return ¦a + d);\n}\n", "b + "),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_bracket_that_only_the_text_can_open_is_opened(name: str) -> None:
+    language, buffer, text = LACKING[name]
+    assert shown(buffer, text, language) == ""
+
+
+OTHERS = {
+    "the bracket of a call": ("javascript", "f(a,\n  ¦)\ng();\n}\n", "bc"),
+    "a line of a call": ("javascript", "a = = 1;\nf(\n  ¦\n    .c()\n)\n}\n", "bc"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_bracket_that_is_open_need_not_be_opened_because_another_is_too_many(name: str) -> None:
+    language, buffer, text = OTHERS[name]
+    assert shown(buffer, text, language) == text
+
+
+_MACROS = "A_MACRO(a) B c;\n" * 3 + "int a;\n" * 25
+
+
+def test_an_error_here_is_not_made_up_for_by_one_far_away() -> None:
+    buffer = f"{_MACROS}bool f() {{\n  return a.¦\n}}\n"
+    assert shown(buffer, "b->operator==(c);", "cpp") != "b->operator==(c);"
+    assert shown(buffer, "b->equals(c);", "cpp") == "b->equals(c);"
+
+
+def test_each_part_takes_the_closers_that_it_has_itself() -> None:
+    buffer = "const a = () =>\n  (b && (!c || d.¦)) ||\n  e()\n\nconst f = 1\n"
+    assert shown(buffer, "every((g) => h(g))) ||", "typescript") == "every((g) => h(g)))"
 
 
 @pytest.mark.parametrize("name", ORPHANS)
