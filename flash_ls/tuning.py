@@ -29,8 +29,11 @@ SMALL_MACHINE = 4 << 30
 """Bytes of memory below which two forms of the weights are too much."""
 RECHECKED = 0.1
 """Share of the passes of 4 bits that are repeated with 8 (models/LOG.md)."""
-WORTH_IT = 1.5
-"""How much faster 4 bits must be to be worth a loss of quality and 150 MB."""
+WORTH_IT = 2.0
+"""How much faster a word of 4 bits must be to be worth a loss of quality and 180 MB.
+
+Drafts are verified no faster: where a word took two thirds of the time, an answer took 0.94 (models/LOG.md).
+"""
 BUSY = 90.0
 """Times a second that a process has to leave a processor, from which on others are at work: on two cores 30 in an idle
 machine, 180 beside one busy thread, 250 beside two."""

@@ -325,14 +325,14 @@ def two_paths(fast: float, precise: float) -> PassCosts:
     return PassCosts(StepCosts((1, 8), (fast, 8 * fast)), StepCosts((1, 8), (precise, precise)))
 
 
-PAYING, NOT_PAYING = two_paths(5, 10), two_paths(9, 10)
+PAYING, NOT_PAYING = two_paths(3, 10), two_paths(6, 10)
 
 
 @pytest.mark.parametrize(
     ("costs", "pays"),
     [
-        pytest.param(PAYING, True, id="half the time"),
-        pytest.param(NOT_PAYING, False, id="nearly as long"),
+        pytest.param(PAYING, True, id="a third of the time"),
+        pytest.param(NOT_PAYING, False, id="more than half of it"),
         pytest.param(two_paths(11, 10), False, id="longer"),
         pytest.param(two_paths(10 / WORTH_IT, 10), False, id="but for the passes that are repeated"),
         pytest.param(two_paths(10 / WORTH_IT - 10 * RECHECKED - 0.01, 10), True, id="just fast enough with them"),
