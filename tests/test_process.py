@@ -32,8 +32,8 @@ written = chance.randbytes(int(float(sys.argv[1]) * len(pages)))
 pages[: len(written)] = written
 before = kept_kb("Rss")
 process.use_huge_pages()
-assert pages[: len(written)] == written
 print(kept_kb("AnonHugePages"), kept_kb("Rss") - before)
+assert pages[: len(written)] == written
 """
 """In a process of its own, as what lies side by side counts as one piece."""
 CACHES = """
