@@ -86,7 +86,7 @@ def use_huge_pages() -> None:
     """Have the large pieces of memory that are in use now lie in pages of 2 MB, where the system has such.
 
     A pass reads all weights: in pages of 4 kB it looks up the address of each anew. See madvise(2), `MADV_COLLAPSE`
-    (Linux 6.1). It takes 0.1 to 0.7 s for 400 MB, and no memory besides.
+    (Linux 6.1). It takes 0.1 to 0.8 s for 400 MB, and no memory besides.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # /proc is not there, or another C library than glibc

@@ -27,13 +27,15 @@ from flash_ls import process
 def kept_kb(name):
     return int(re.search(rf"^{name}: +(\\d+)", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)[1])
 
-pages, chance = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), random.Random(3)
-written = chance.randbytes(int(float(sys.argv[1]) * len(pages)))
-pages[: len(written)] = written
+pages, size, share = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), 2 << 20, float(sys.argv[1])
+written = random.Random(3).randbytes(int(share * size))
+places = range(0, len(pages), size)
+for place in places:
+    pages[place : place + len(written)] = written
 before = kept_kb("Rss")
 process.use_huge_pages()
 print(kept_kb("AnonHugePages"), kept_kb("Rss") - before)
-assert pages[: len(written)] == written
+assert all(pages[place : place + len(written)] == written for place in places)
 """
 """In a process of its own, as what lies side by side counts as one piece."""
 CACHES = """
@@ -164,7 +166,7 @@ def test_a_file_that_is_not_mapped_is_none_to_forget(file: Path, tmp_path: Path)
 
 
 def huge_pages(share: float) -> list[int]:
-    """How many kB of 64 MB, of which a share was written, are in huge pages then, and how much more memory is taken."""
+    """How many kB of 64 MB, of each page of which a share was written, are in huge ones then, and how many it took."""
     command = [sys.executable, "-c", HUGE, str(share)]
     return [int(kb) for kb in subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.split()]
 

@@ -145,6 +145,7 @@ CUT = {
     "rust": [("fn f() {\n    ¦\n}\n", "let a = b();)", "let a = b();")],
     "java": [("class A {\n  void f() {\n    ¦\n  }\n}\n", "int a = b(c)));", "")],
     "c": [("int f() {\n  ¦\n}\n", "A_MACRO(int, b)) c;", "A_MACRO(int, b)")],
+    "cpp": [("int f() {\n  return ¦\n    a << 16);\n}\n", "(b << 24) | (c << 8) |", "(b << 24) | (")],
     "text": [("{a}¦", " b}", ""), ("¦", "[ab]]", "[ab]")],
 }
 

@@ -116,6 +116,22 @@ def test_what_is_said_hangs_on_no_prompt_before(head: Head, prompts: list[list[i
         assert_exact(logits)
 
 
+def test_rows_of_the_prompt_are_read_once_while_it_grows(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt, read = UNLISTED[:5].tolist(), set[int]()
+    asked(head, prompt)
+    rows = head.embedding.rows
+
+    def noting(tokens: IdArray) -> FloatArray:
+        read.update(tokens.tolist())
+        return rows(tokens)
+
+    monkeypatch.setattr(head.embedding, "rows", noting)
+    far_behind = np.full((ROWS, len(LISTED)), 1e6, np.float32)  # so that none of the prompt's words is a leader
+    logits = asked(head, [*prompt, int(LISTED[0])], listed=far_behind)
+    np.testing.assert_allclose(logits.values[:, -5:], EXACT[:, UNLISTED[:5]], rtol=1e-4, atol=1e-4)
+    assert read <= {*LISTED.tolist()}
+
+
 def test_of_very_many_words_in_the_prompt_the_most_frequent_are_taken(head: Head) -> None:
     logits = asked(head, UNLISTED[::-1].tolist())
     assert np.setdiff1d(logits.words, LISTED).tolist() == UNLISTED[:MOST_OTHERS].tolist()
