@@ -88,7 +88,7 @@ class Rescaler:
         return apart, said.argmax(dim=1) == expected.argmax(dim=1)
 
     def _log_chances(self, student: Student, tokens: Tensor) -> Tensor:
-        return student.logits(student(tokens)[-PLACES:], self.words).log_softmax(dim=1)
+        return student.logits(student(tokens[None])[0, -PLACES:], self.words).log_softmax(dim=1)
 
     def _score(self, held: Sequence[Sample]) -> None:
         judged = self.pool.map(torch.no_grad()(self.divergence), held)

@@ -5,9 +5,8 @@ is multiplied with a factor (PEQA, arXiv 2305.14152).
 """
 
 from collections.abc import Mapping
-from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,11 +18,10 @@ from flash_ls.artifact.quantise import GROUP, FloatArray, FourBits
 from flash_ls.artifact.rotation import turned
 from flash_ls.artifact.tensors import MATRICES
 from flash_ls.engine.manifest import DATA_FILE, graph_file
-from models.student import Student
+from models.student import Student, twin
 
 NORMS = ("norm", "ffn_norm")
 """Vectors of a layer, whose scales an artifact has in the matrices after them."""
-M = TypeVar("M", bound=nn.Module)
 
 
 class Scaled(torch.autograd.Function):
@@ -37,7 +35,7 @@ class Scaled(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
         (gradient,), (x, steps, scales) = gradients, context.saved_tensors
-        of_weights = (gradient.T @ x).view(steps.shape)
+        of_weights = (gradient.flatten(0, -2).T @ x.flatten(0, -2)).view(steps.shape)
         of_scales = torch.linalg.vecdot(of_weights, steps.to(x.dtype)).float()
         return gradient @ restored(steps, scales, x.dtype), None, of_scales
 
@@ -73,13 +71,6 @@ def rounded(student: Student, matrices: Mapping[str, FourBits]) -> Student:
         layer.vectors = nn.ParameterDict(dict(layer.vectors.items()) | dict.fromkeys(NORMS, ones))
     pupil.rotation = nn.Buffer(torch.tensor(turned(np.eye(pupil.shape.hidden, dtype=np.float32))))
     return pupil
-
-
-def twin(module: M) -> M:
-    """Another module with the same parts and buffers, which can be exchanged."""
-    other = copy(module)
-    other._modules, other._buffers = dict(module._modules), dict(module._buffers)
-    return other
 
 
 def factors(pupil: Student) -> dict[str, FloatArray]:

@@ -4,7 +4,9 @@ Each matrix W of a layer becomes W + B A (LoRA, arXiv 2106.09685). The layers ar
 matrices that share their input are one, and so have one A. The head is computed only where it is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from flash_ls.artifact.rotary import rotary_tables
 from flash_ls.artifact.tensors import HEAD, MATRICES, layer, whole
 from flash_ls.artifact.weights import Weights
 from flash_ls.engine.manifest import ModelShape
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class LowRank(nn.Module):
@@ -55,16 +59,14 @@ class Layer(nn.Module):
         return x + self.matrices["down"](functional.silu(gate) * up).float()
 
     def _mixed(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        """[tokens, heads * head size]"""
+        """[texts, tokens, heads * head size]"""
         shape = self._shape
         packed = self.matrices["qkv"](x) + self.vectors["bias"].to(x.dtype)
-        heads = packed.view(len(x), -1, shape.head_size).transpose(0, 1)
-        query, key, value = heads.split([shape.heads, shape.kv_heads, shape.kv_heads])
+        heads = packed.unflatten(-1, (-1, shape.head_size)).transpose(1, 2)
+        query, key, value = heads.split([shape.heads, shape.kv_heads, shape.kv_heads], dim=1)
         query, key = rotated(query, rotary), rotated(key, rotary)
-        mixed = functional.scaled_dot_product_attention(
-            query[None], key[None], value[None], is_causal=True, enable_gqa=True
-        )
-        return mixed[0].transpose(0, 1).reshape(len(x), -1)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        return mixed.transpose(1, 2).flatten(2)
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         """In the precision of the products; what layers hand on is float32."""
@@ -73,7 +75,10 @@ class Layer(nn.Module):
 
 
 class Student(nn.Module):
-    """The decoder: token ids [tokens] of one text to the states [tokens, hidden] that the head reads."""
+    """The decoder: token ids [texts, tokens] to the states [texts, tokens, hidden] that the head reads.
+
+    Texts begin together. What stands behind the end of a shorter one has no part in what is said of it.
+    """
 
     def __init__(self, shape: ModelShape, weights: Weights, rank: int, dtype: torch.dtype = torch.bfloat16) -> None:
         super().__init__()
@@ -88,7 +93,7 @@ class Student(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.embedding[tokens]
-        cos, sin = (table[: len(tokens)].to(embedded.dtype) for table in (self.cos, self.sin))
+        cos, sin = (table[: tokens.shape[1]].to(embedded.dtype) for table in (self.cos, self.sin))
         x = self.turned(embedded.float())
         for decoder_layer in self.layers:
             x = decoder_layer(x, (cos, sin))
@@ -107,6 +112,12 @@ class Student(nn.Module):
     def learnt(self) -> list[nn.Parameter]:
         """The parameters that are not frozen."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def shortened(self, layers: Sequence[int]) -> "Student":
+        """A student with these layers alone, which it shares with this one."""
+        short = twin(self)
+        short.layers = nn.ModuleList(self.layers[index] for index in layers)
+        return short
 
     def take(self, adapter: Adapter) -> None:
         """Go on from what was learnt before, at the same rank."""
@@ -127,7 +138,14 @@ class Student(nn.Module):
 
 
 def rotated(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """x [heads, tokens, head size] with its two halves turned by the angles of each position."""
+    """x [texts, heads, tokens, head size] with its two halves turned by the angles of each position."""
     cos, sin = rotary
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def twin(module: M) -> M:
+    """Another module with the same parts and buffers, which can be exchanged."""
+    other = copy(module)
+    other._modules, other._buffers = dict(module._modules), dict(module._buffers)
+    return other

@@ -25,18 +25,24 @@ from flash_ls.local import load_completer
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).resolve().parents[1]
-REFERENCE = ROOT / "tests" / "fixtures" / "reference_logits.npz"
+UPSTREAM = "qwen2.5-coder-0.5b"
 DEFAULT = Config().model
 BUILT = [name for name, entry in catalog().items() if entry.extra == "model"]
 """The larger one takes 8 minutes and 3.5 GB; models/LOG.md has its figures."""
-AS_UPSTREAM = [name for name in BUILT if catalog()[name].adapter is None]
-"""The models whose weights are those of the checkpoint."""
 PRECISIONS = ("int4", "int8", "mixed")
 
 
 @pytest.fixture(scope="module", params=BUILT)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def reference(name: str) -> dict[str, np.ndarray]:
+    """What `scripts/export_reference.py` wrote of the model's checkpoint: upstream's, unless it was taught."""
+    exported = name if find(name).adapter else UPSTREAM
+    with np.load(ROOT / "tests" / "fixtures" / f"reference_{exported}.npz") as stored:
+        return dict(stored)
 
 
 @pytest.fixture(scope="module")
@@ -77,26 +83,26 @@ class Tolerance(NamedTuple):
     leaders: float
     """Of words within two nats of the likeliest, on the average."""
     agreement: float
+    sure: float
+    """Nats by which the likeliest word leads so far that rounding may not put another first."""
 
 
-EIGHT_BITS = Tolerance(mean=0.065, most=0.42, leaders=0.07, agreement=0.9)
+EIGHT_BITS = Tolerance(mean=0.065, most=0.42, leaders=0.09, agreement=0.9, sure=0.35)
 MEASURED = {
-    "int4": Tolerance(mean=0.155, most=0.8, leaders=0.21, agreement=0.81),
+    "int4": Tolerance(mean=0.155, most=0.8, leaders=0.21, agreement=0.7, sure=0.65),
     "int8": EIGHT_BITS,
     "mixed": EIGHT_BITS,
 }
 """What was measured and up to a quarter more. The same graph in float32 differs by less than 2e-5 (models/LOG.md)."""
-SURE = 0.35
-"""Nats by which the likeliest word leads so far that rounding may not put another first: at ten of twelve places."""
 
 
-@pytest.mark.parametrize("name", AS_UPSTREAM, indirect=True)
 @pytest.mark.parametrize("index", range(3))
-def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary, precision: str, index: int) -> None:
+def test_logits_agree_with_the_optimum_export(
+    reference: dict[str, np.ndarray], model: OnnxModel, kept: Vocabulary, precision: str, index: int
+) -> None:
     """Words that are not scored are passed over; the likeliest one always is."""
-    with np.load(REFERENCE) as reference:
-        ids, columns = served(kept, reference[f"ids.{index}"]), reference[f"columns.{index}"]
-        expected, likeliest = reference[f"logits.{index}"], reference[f"argmax.{index}"]
+    ids, columns = served(kept, reference[f"ids.{index}"]), reference[f"columns.{index}"]
+    expected, likeliest = reference[f"logits.{index}"], reference[f"argmax.{index}"]
     words, values, *_ = model.forward(ids, model.new_cache(), len(ids), Deadline(), precise=True)
     scored = np.isin(columns, kept.ids[words])
     place = {int(word): place for place, word in enumerate(kept.ids[words])}
@@ -111,13 +117,14 @@ def test_logits_agree_with_the_optimum_export(model: OnnxModel, kept: Vocabulary
     same = kept.ids[words[values.argmax(axis=1)]] == likeliest
     assert same.mean() > allowed.agreement
     second, best = np.sort(expected, axis=1)[:, -2:].T
-    assert (best - second > SURE).sum() > 2
-    assert same[-len(expected) :][best - second > SURE].all()
+    assert (best - second > allowed.sure).sum() > 2
+    assert same[-len(expected) :][best - second > allowed.sure].all()
 
 
-def test_the_tokenizer_is_the_one_of_the_checkpoint(artifact: Path, kept: Vocabulary) -> None:
-    with np.load(REFERENCE) as reference:
-        text, ids = json.loads(str(reference["prompts"]))[2], served(kept, reference["ids.2"])
+def test_the_tokenizer_is_the_one_of_the_checkpoint(
+    reference: dict[str, np.ndarray], artifact: Path, kept: Vocabulary
+) -> None:
+    text, ids = json.loads(str(reference["prompts"]))[2], served(kept, reference["ids.2"])
     assert Tokenizer(artifact / manifest.TOKENIZER_FILE).encode(text)[0] == ids
 
 

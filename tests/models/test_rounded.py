@@ -48,7 +48,7 @@ def test_what_is_served_is_what_was_rounded(folder: Path) -> None:
 def test_the_pupil_is_the_rounded_model(folder: Path) -> None:
     tokens = SAMPLES[0].tokens
     with torch.no_grad():
-        found = np.asarray(rounded(teacher(), served(folder))(torch.tensor(tokens)))
+        found = np.asarray(rounded(teacher(), served(folder))(torch.tensor([tokens]))[0])
     expected = ReferenceModel(SHAPE, RoundedWeights(ToyWeights(), in_four_bits)).states(tokens)
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
