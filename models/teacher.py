@@ -63,21 +63,23 @@ class Teacher:
 
 def likeliest(logits: FloatArray) -> Likely:
     """The first TOP of each row of `logits` [places, words], and their chances."""
-    best = np.argpartition(-logits, TOP, axis=1)[:, :TOP]
+    best = np.argpartition(-logits, TOP, axis=1)[:, :TOP].copy()  # of the view, all words would stay in memory
     highest = logits.max(axis=1, keepdims=True)
     total = highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
     return Likely(best, (np.take_along_axis(logits, best, axis=1) - total).astype(np.float16))
 
 
 def save(path: Path, opinions: Opinions) -> None:
-    """The places one after the other, and where each sample ends."""
+    """The places one after the other, and where each sample ends. Whoever stops it finds the file of before."""
+    scratch = path.with_suffix(".partial.npz")
     np.savez_compressed(
-        path,
+        scratch,
         shortlist=opinions.shortlist,
         words=np.concatenate([likely.words for likely in opinions.likely]).astype(np.uint32),
         logs=np.concatenate([likely.logs for likely in opinions.likely]),
         ends=np.cumsum([len(likely.words) for likely in opinions.likely]),
     )
+    scratch.replace(path)
 
 
 def load_opinions(path: Path) -> Opinions:

@@ -161,6 +161,10 @@ def opinion(rows: int) -> Likely:
     return likeliest(np.random.default_rng(1).normal(0, 3, (rows, 20)).astype(np.float32))
 
 
+def test_of_an_opinion_no_more_is_kept_than_it_says() -> None:
+    assert all(part.base is None for part in opinion(4))
+
+
 def test_divergence_is_that_of_kullback_and_leibler_with_one_word_for_all_that_the_teacher_did_not_name() -> None:
     likely, logits = opinion(4), torch.randn(4, 20)
     named = np.zeros((4, 20), bool)
@@ -204,6 +208,7 @@ def test_what_a_teacher_said_comes_back_from_its_file_and_is_not_asked_again(tmp
     ask(teacher, samples, 6, tmp_path / "said.npz")
     said = load_opinions(tmp_path / "said.npz")
     assert teacher.asked == len(said.likely) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["said.npz"]
     for likely in said.likely:
         np.testing.assert_array_equal(likely.words, opinion(6).words)
         np.testing.assert_array_equal(likely.logs, opinion(6).logs)
