@@ -7,6 +7,7 @@ product's languages that come with the package.
 
 from collections.abc import Sequence
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,15 @@ def _prompt(ids: list[int], form: PromptFormat) -> list[int]:
     return [form.fim_prefix, form.fim_suffix, *ids[cursor:], form.fim_middle, *ids[:cursor]]
 
 
+class Inputs(NamedTuple):
+    """What a matrix meets."""
+
+    moments: FloatArray
+    """Second moments [blocks, size, size], block by block along the columns."""
+    largest: FloatArray
+    """[columns], of either sign."""
+
+
 class Calibration:
     """The samples' activations on their way through the layers."""
 
@@ -48,15 +58,15 @@ class Calibration:
         self._states = np.concatenate(embedded)
         self._rotary = rotary_tables(shape)
 
-    def moments(self, layer: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        """Second moments [blocks, size, size] of what each matrix of `layer` meets; the samples move on to the next.
+    def inputs(self, layer: dict[str, FloatArray]) -> dict[str, Inputs]:
+        """What each matrix of `layer` meets; the samples move on to the next.
 
         `layer` has the matrices qkv, output, gate_up and down, the vectors norm, bias and ffn_norm.
         """
-        moments: dict[str, FloatArray] = {}
+        met: dict[str, Inputs] = {}
 
         def meet(name: str, inputs: FloatArray) -> FloatArray:
-            moments[name] = _blocks(inputs) / np.float32(len(inputs))
+            met[name] = Inputs(_blocks(inputs) / np.float32(len(inputs)), np.abs(inputs).max(axis=0))
             product: FloatArray = inputs @ layer[name].T
             return product
 
@@ -65,7 +75,7 @@ class Calibration:
         self._states = self._states + meet("output", np.concatenate(mixed))
         gate, up = np.split(meet("gate_up", self._norm(self._states, layer["ffn_norm"])), 2, axis=1)
         self._states = self._states + meet("down", gate / (1 + np.exp(-gate)) * up)
-        return moments
+        return met
 
     def last_moments(self, norm: FloatArray) -> FloatArray:
         """Second moments of what the head meets, once all layers are passed; `norm` is the vector before it."""

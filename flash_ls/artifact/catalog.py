@@ -16,7 +16,7 @@ from flash_ls.artifact.vocabulary import Vocabulary
 from flash_ls.engine.manifest import PromptFormat
 from flash_ls.errors import ModelMissing
 
-RECIPE = 4
+RECIPE = 5
 """Counts changes of the build that change the artifact."""
 REVISION_DIGITS = 12
 IDS = ("fim_prefix", "fim_middle", "fim_suffix", "repo_name", "file_sep", "first_special")

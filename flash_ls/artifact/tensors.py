@@ -4,7 +4,7 @@ All graphs of an artifact refer to one data file, so a precision costs a graph o
 the data becomes resident. The embedding is a file of its own: no graph reads it, rows are looked up.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flash_ls.artifact.calibrate import Calibration
+from flash_ls.artifact.calibrate import Calibration, Inputs
 from flash_ls.artifact.quantise import FloatArray, eight_bits, eight_bits_by_output, four_bits
 from flash_ls.artifact.rotation import RotatedWeights, turned
 from flash_ls.artifact.scales import Factors, scaled
+from flash_ls.artifact.smoothing import smoothed
 from flash_ls.artifact.weights import Weights
 from flash_ls.deadline import Progress
 from flash_ls.engine.embedding import Embedding
@@ -74,13 +75,21 @@ class DataFile:
         moments: FloatArray | None,
         factors: FloatArray | None = None,
     ) -> None:
-        """Store `matrix` [outputs, inputs] in those of the forms fp32, int4 and int8 that are wanted."""
+        """Store `matrix` [outputs, inputs] in those of the forms fp32 and int4 that are wanted."""
         if "fp32" in forms:
             self.add(f"{name}.fp32", matrix.T)
         if "int4" in forms:
             self._add_parts(f"{name}.int4", scaled(four_bits(matrix, moments), factors).packed())
-        if "int8" in forms:
-            self._add_parts(f"{name}.int8", eight_bits_by_output(matrix))
+
+    def add_layer(self, index: int, parts: Mapping[str, FloatArray], met: Mapping[str, Inputs]) -> None:
+        """Store the matrices of a layer in 8 bits: gate and up are two, since each is multiplied by its own then."""
+        gate, up = np.split(parts["gate_up"], 2)
+        down = parts["down"]
+        if met:
+            up, down = smoothed(up, down, met["down"].largest)
+        matrices = {"qkv": parts["qkv"], "output": parts["output"], "gate": gate, "up": up, "down": down}
+        for part, matrix in matrices.items():
+            self._add_parts(f"{index}.{part}.int8", eight_bits_by_output(matrix))
 
     def _add_parts(self, name: str, arrays: tuple[NDArray[Any], ...]) -> None:
         for part, array in zip(("codes", "scales", "zeros"), arrays, strict=False):
@@ -121,10 +130,12 @@ def write_tensors(
     try:
         for index in range(shape.layers):
             parts = layer(rotated, index)
-            moments = calibration.moments(parts) if calibration else {}
+            met = calibration.inputs(parts) if calibration else {}
+            if "int8" in forms:
+                data.add_layer(index, parts, met)
             for part in MATRICES:
-                name = f"{index}.{part}"
-                data.add_matrix(name, parts.pop(part), forms, moments.get(part), factors.get(name))
+                name, moments = f"{index}.{part}", met[part].moments if met else None
+                data.add_matrix(name, parts.pop(part), forms, moments, factors.get(name))
             vectors[f"{index}.bias"] = parts["bias"]
             progress("building the model", (index + 1) / shape.layers)
         moment = calibration.last_moments(vectors["norm"]) if calibration else None

@@ -194,8 +194,9 @@ class _Buffers:
             self._bind("in", f"past.{number // 2}.{'kv'[number % 2]}", state)
             self._bind("out", f"present.{number // 2}.{'kv'[number % 2]}", state)
         self.seqlens_k, self.total = np.zeros(self._count, np.int32), np.zeros((), np.int32)
-        self.first_row, self.precise = np.zeros(1, np.int64), np.zeros((), np.bool_)
-        for name in ("seqlens_k", "total", "first_row", "precise"):
+        self.first_row, self.last_from = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self.precise = np.zeros((), np.bool_)
+        for name in ("seqlens_k", "total", "first_row", "last_from", "precise"):
             if name in inputs:
                 self._bind("in", name, getattr(self, name))
 
@@ -206,7 +207,7 @@ class _Buffers:
         self.embedded = np.empty((self._count, width, self._hidden), np.float32)
         self.logits = np.empty((self._count, rows, words), np.float32)
         self.hidden = np.empty((self._count, rows, self._hidden), np.float32)
-        self.first_row[0] = width - rows
+        self.first_row[0], self.last_from[0] = width - rows, min(width - rows, width - 1)
         self._bind("in", "embedded", self.embedded)
         self._bind("out", "logits", self.logits)
         self._bind("out", "hidden", self.hidden)

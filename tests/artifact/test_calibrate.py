@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 
 from flash_ls.artifact import calibrate
-from flash_ls.artifact.calibrate import MOST_IN_BLOCK, SAMPLE_TOKENS, SUFFIX_SHARE, Calibration, block_size, samples
-from flash_ls.artifact.quantise import GROUP, FloatArray, four_bits
+from flash_ls.artifact.calibrate import (
+    MOST_IN_BLOCK,
+    SAMPLE_TOKENS,
+    SUFFIX_SHARE,
+    Calibration,
+    Inputs,
+    block_size,
+    samples,
+)
+from flash_ls.artifact.quantise import GROUP, FloatArray, eight_bits_by_output, four_bits
 from flash_ls.artifact.rotation import RotatedWeights, turned
+from flash_ls.artifact.smoothing import smoothed
 from flash_ls.artifact.tensors import HEAD, MATRICES, layer, write_tensors
 from flash_ls.engine.manifest import DATA_FILE, ModelShape
 from flash_ls.engine.tokenizer import Tokenizer
@@ -60,11 +69,19 @@ def test_the_samples_are_the_beginnings_of_files_in_the_languages_of_the_product
         assert file.read_text(encoding="utf-8").startswith(text.rstrip("\ufffd"))
 
 
+def met_by(calibration: Calibration, weights: ToyWeights) -> list[dict[str, Inputs]]:
+    """What the matrices of each layer meet."""
+    return [calibration.inputs(layer(RotatedWeights(weights), index)) for index in range(SHAPE.layers)]
+
+
+def calibration_of(shape: ModelShape, weights: ToyWeights) -> Calibration:
+    return Calibration(shape, [turned(weights.tensors[HEAD][prompt]) for prompt in PROMPTS])
+
+
 def calibrated(shape: ModelShape, weights: ToyWeights) -> list[dict[str, FloatArray]]:
     """Moments of each layer, and then of the head."""
-    embedding, rotated = weights.tensors[HEAD], RotatedWeights(weights)
-    calibration = Calibration(shape, [turned(embedding[prompt]) for prompt in PROMPTS])
-    moments = [calibration.moments(layer(rotated, index)) for index in range(shape.layers)]
+    calibration = calibration_of(shape, weights)
+    moments = [{name: met.moments for name, met in of_layer.items()} for of_layer in met_by(calibration, weights)]
     return [*moments, {"head": calibration.last_moments(weights.tensors["output_norm.weight"])}]
 
 
@@ -85,6 +102,15 @@ def test_the_head_meets_what_the_reference_has_for_it() -> None:
     reference = ReferenceModel(SHAPE, weights)
     states = np.concatenate([reference.states(prompt) for prompt in PROMPTS]).astype(np.float32)
     np.testing.assert_allclose(calibrated(SHAPE, weights)[-1]["head"][0], second_moments(states), atol=2e-3)
+
+
+def test_the_largest_inputs_are_those_that_were_met() -> None:
+    weights = ToyWeights()
+    embedded = weights.tensors[HEAD][np.concatenate(PROMPTS)]
+    normed = turned(embedded / np.sqrt(np.square(embedded).mean(axis=1, keepdims=True) + SHAPE.norm_epsilon))
+    first, *_ = met_by(calibration_of(SHAPE, weights), weights)
+    np.testing.assert_allclose(first["qkv"].largest, np.abs(normed).max(axis=0), atol=1e-4)
+    assert (first["down"].largest ** 2 >= np.diagonal(first["down"].moments[0])).all()
 
 
 def test_every_matrix_has_moments_of_its_inputs() -> None:
@@ -137,7 +163,23 @@ def test_every_matrix_is_rounded_for_what_it_meets(tmp_path: Path) -> None:
         parts = four_bits(matrix, met.get(name, moments[-1]["head"])).packed()
         for part, array in zip(("codes", "scales", "zeros"), parts, strict=True):
             assert tensors[f"{name}.int4.{part}"] == np.asarray(array).tobytes()
-    assert sum(name.endswith("codes") for name in tensors) == 2 * len(matrices) + 1, "the head has four bits alone"
+    for name, matrix in in_eight_bits_of(rotated, weights).items():
+        for part, array in zip(("codes", "scales"), eight_bits_by_output(matrix), strict=True):
+            assert tensors[f"{name}.int8.{part}"] == np.asarray(array).tobytes()
+    # Gate and up are two in 8 bits and one in 4; the head has 4 bits alone.
+    assert sum(name.endswith("codes") for name in tensors) == (5 + 4) * SHAPE.layers + 1
+
+
+def in_eight_bits_of(rotated: RotatedWeights, weights: ToyWeights) -> dict[str, FloatArray]:
+    """What is rounded to 8 bits of the matrices."""
+    found: dict[str, FloatArray] = {}
+    for index, met in enumerate(met_by(calibration_of(SHAPE, weights), weights)):
+        parts = layer(rotated, index)
+        gate, up = np.split(parts["gate_up"], 2)
+        up, down = smoothed(up, parts["down"], met["down"].largest)
+        of_layer = {"qkv": parts["qkv"], "output": parts["output"], "gate": gate, "up": up, "down": down}
+        found |= {f"{index}.{name}": matrix for name, matrix in of_layer.items()}
+    return found
 
 
 def test_the_head_is_the_same_whatever_the_other_matrices_are_rounded_to(tmp_path: Path) -> None:

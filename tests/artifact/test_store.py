@@ -109,7 +109,7 @@ def test_what_was_learnt_is_built_in(offer: Offer, weights: Path, tmp_path: Path
     upstream = GgufFile(weights)
     taught = ReferenceModel(SHAPE, AdaptedWeights(upstream, adapter.load(entry.adapter or ""))).logits(tokens)
     untaught = ReferenceModel(SHAPE, upstream).logits(tokens)
-    assert np.corrcoef(logits.ravel(), taught.ravel())[0, 1] > 0.99
+    assert np.corrcoef(logits.ravel(), taught.ravel())[0, 1] > 0.98
     assert np.corrcoef(logits.ravel(), untaught.ravel())[0, 1] < 0.9
 
 

@@ -5,8 +5,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 
 from flash_ls.deadline import Deadline
@@ -65,6 +68,25 @@ def test_only_the_rows_asked_for_are_computed(model: OnnxModel, expected: Array,
     assert words.tolist() == list(range(SHAPE.vocabulary))
     assert_close(values, expected[len(TOKENS) - rows :])
     assert cache.tokens == TOKENS
+
+
+@pytest.mark.parametrize(("rows", "computed"), [(0, 1), (1, 1), (7, 7), (20, 20)])
+def test_the_last_layer_goes_on_with_the_rows_asked_for_alone(toy_folder: Path, rows: int, computed: int) -> None:
+    graph = onnx.load(toy_folder / graph_file("fp32"))
+    last = f"{SHAPE.layers - 1}.attended"
+    graph.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    given: dict[str, Any] = {
+        "embedded": np.ones((1, 20, SHAPE.hidden), np.float32),
+        "seqlens_k": np.array([19], np.int32),
+        "total": np.array(20, np.int32),
+        "first_row": np.array([20 - rows]),
+        "last_from": np.array([min(20 - rows, 19)]),
+    }
+    past = np.zeros((1, SHAPE.kv_heads, 64, SHAPE.head_size), np.float32)
+    given |= {value.name: past for value in session.get_inputs() if value.name.startswith("past")}
+    logits, added = session.run(["logits", last], given)
+    assert (logits.shape[1], added.shape[1]) == (rows, computed)
 
 
 def test_stale_rows_are_overwritten_after_rewinding(model: OnnxModel, expected: Array) -> None:
