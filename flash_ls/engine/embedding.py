@@ -4,6 +4,7 @@ It stays in its file: of 150,000 rows a session looks up some thousands. They ar
 mapped would bring its neighbours into the process's memory.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,20 @@ class Embedding:
     def rows(self, tokens: NDArray[np.int64]) -> FloatArray:
         """float32 [tokens, hidden]."""
         codes = np.empty((len(tokens), self._hidden), self._dtype)
-        for row, token in zip(codes, tokens.tolist(), strict=True):
-            self._file.seek(self._start + token * row.nbytes)
+        starts = [self._start + token * self._hidden * self._dtype.itemsize for token in tokens.tolist()]
+        self._announce(starts)
+        for row, start in zip(codes, starts, strict=True):
+            self._file.seek(start)
             self._file.readinto(row.data)
         scales = self._scales[tokens]
         groups = codes.reshape(*scales.shape, self._hidden // scales.shape[1])
         rows: FloatArray = (groups * scales[..., None]).reshape(codes.shape)
         return rows
+
+    def _announce(self, starts: list[int]) -> None:
+        """Have the system fetch all rows at once that it has not in memory, instead of one after the other."""
+        if hasattr(os, "posix_fadvise"):
+            for start in starts:
+                os.posix_fadvise(
+                    self._file.fileno(), start, self._hidden * self._dtype.itemsize, os.POSIX_FADV_WILLNEED
+                )

@@ -1,5 +1,6 @@
 """From the state to logits: of which words, and which of them are exact whatever the graph says."""
 
+import os
 from itertools import chain
 from pathlib import Path
 
@@ -197,3 +198,25 @@ def test_rows_of_the_embedding_are_those_of_the_weights(tmp_path: Path, precisio
     assert len(embedding) == SHAPE.vocabulary
     expected = table if precision == "fp32" else in_eight_bits(table)
     np.testing.assert_array_equal(embedding.rows(tokens), expected[tokens])
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+def test_all_rows_are_announced_before_the_first_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / EMBEDDING_FILE, TABLE)
+    np.save(tmp_path / SCALES_FILE, np.ones((WORDS, 1), np.float32))
+    announced: list[bytes] = []
+
+    def note(file: int, start: int, length: int, advice: int) -> None:
+        assert os.lseek(file, 0, os.SEEK_CUR) == before
+        announced.append(os.pread(file, length, start))
+
+    embedding = Embedding(tmp_path)
+    before = embedding._file.tell()
+    monkeypatch.setattr(os, "posix_fadvise", note)
+    rows = embedding.rows(np.array([7, 1999, 0]))
+    assert announced == [row.tobytes() for row in rows]
+
+
+def test_rows_are_read_where_the_system_takes_no_advice(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    np.testing.assert_array_equal(head.embedding.rows(np.array([7, 1999, 0])), TABLE[[7, 1999, 0]])
