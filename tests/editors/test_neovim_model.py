@@ -14,6 +14,8 @@ BUILD_S = 600
 """The first start builds the model."""
 BANK = (ROOT / "examples" / "bank.py").read_text(encoding="utf-8").rstrip()
 BEFORE = BANK.removesuffix("other.de")
+BODY = BANK[: BANK.index("\n\n    def transfer")].rstrip() + "\n       "
+"""A body that resembles the one above it, a space too early: several lines by any build of the model."""
 GREETING = """def greet(größe):
     smile = "😀"
     return f"{smile} {"""
@@ -76,7 +78,7 @@ def test_type_see_and_accept(nvim: Neovim) -> None:
 
 
 def test_a_body_of_many_lines_and_its_lines_and_words(nvim: Neovim) -> None:
-    begin(nvim, BANK[: BANK.index("        if amount")] + "       ")
+    begin(nvim, BODY)
     nvim.insert(" ")
     first = suggested(nvim)
     nvim.wait(lambda: "\n" in nvim.ghost(), "only the first lines come")
