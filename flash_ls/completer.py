@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import starmap
 
@@ -97,6 +97,35 @@ class Watch:
         self._offer(whole_lines)
 
 
+@dataclass(slots=True)
+class _Found:
+    """Completions that fit, each text once; `compared`: the likeliest first, not the one that came first."""
+
+    compared: bool
+    likelihoods: dict[str, float] = field(default_factory=dict)
+    completions: dict[str, Completion] = field(default_factory=dict)
+
+    def add(self, completion: Completion, said: Generation) -> None:
+        """Take it in, unless it was cut short and others were not: it would be likelier for that alone."""
+        if not self.completions or said.finish != "deadline":
+            self.completions.setdefault(completion.text, completion)
+            self.likelihoods.setdefault(completion.text, said.likelihood)
+
+    def suffice(self, most: int, open_likelihood: float) -> bool:
+        """Whether there are `most` and none still open, which are at most so likely, could be the best."""
+        if len(self.completions) < most:
+            return False
+        return not self.compared or open_likelihood <= max(self.likelihoods.values())
+
+    def best(self, most: int) -> list[Completion]:
+        """At most `most`."""
+        order = sorted(self.completions, key=self._worth)
+        return [self.completions[text] for text in order[:most]]
+
+    def _worth(self, text: str) -> float:
+        return -self.likelihoods[text] if self.compared else 0.0
+
+
 class Completer:
     """Answers requests one at a time, on the engine's thread."""
 
@@ -142,7 +171,7 @@ class Completer:
         return not rest.given_up or (rest.evidence is not None and rest.evidence.total < self._least_likelihood)
 
     def candidates(self, snapshot: Snapshot, deadline: Deadline, most: int) -> list[Completion]:
-        """At least one and at most `most` different completions, the best first; the only one may be empty.
+        """At least one and at most `most` different completions, the likeliest line first; the only one may be empty.
 
         Raises `Cancelled` and `ModelError`.
         """
@@ -160,17 +189,16 @@ class Completer:
     def _candidates(
         self, place: Place, deadline: Deadline, most: int, insist: bool, watch: Watch | None = None
     ) -> list[Completion]:
-        """`insist`: look for another answer if the likeliest is that nothing is to be written here."""
+        """`insist`: look for other answers if that of the likeliest tokens is none, or for a line a likelier one."""
         if reason := silence(place, self.config):
             return [_nothing(place.snapshot, reason)]
         prompt = self._prompt(place, hurry=not insist)
         params = self._params(prompt, place, insist)
         first = replace(params, complete=partial(_enough, place, watch)) if watch else params
         branches = Branches(self._engine, prompt.token_ids, first)
-        found: dict[str, Completion] = {}
-        rejected: list[Completion] = []
+        found, rejected = _Found(place.asks_for_a_line and insist), list[Completion]()
         stats: GenerationStats | None = None
-        for _ in range(most - 1 + (MOST_TRIES if place.asks_for_a_line and insist else FEW_TRIES)):
+        for _ in range(most - 1 + (MOST_TRIES if found.compared else FEW_TRIES)):
             answer = branches.next(deadline)
             if answer is None:
                 break
@@ -178,7 +206,8 @@ class Completer:
                 self._offer(place, answer, watch)
                 answer = self._longer(prompt, params, answer, deadline)
             if answer.finish == "unsure":
-                found = found or ({} if rejected else {"": self._sure_part(place, answer)})
+                if not found.completions and not rejected:
+                    return [self._sure_part(place, answer)]
                 break
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
             if fitted.fault not in ("", "done") and insist and place.may_go_on(answer.text):
@@ -189,13 +218,13 @@ class Completer:
             if fitted.fault:
                 rejected.append(completion)
             else:
-                found.setdefault(fitted.text, completion)
-            if fitted.fault == "done" or (fitted.fault == "empty" and not insist):
-                break
-            if len(found) == most or said.finish == "deadline":
+                found.add(completion, said)
+            if fitted.fault == "done" or (fitted.fault == "empty" and not insist) or said.finish == "deadline":
                 break
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
-        return list(found.values()) or [max(rejected, key=lambda completion: bool(completion.text))]
+            if found.suffice(most, branches.likelihood):
+                break
+        return found.best(most) or [max(rejected, key=lambda completion: bool(completion.text))]
 
     def _sure_part(self, place: Place, answer: Generation) -> Completion:
         """The whole lines of an answer that was given up, else what there is, which is not to be shown."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which layers a student could do without: what each is worth, and what the loss becomes as more of them go.
 
-    models/importance.py SAMPLES.npz --weights FILE.gguf [--adapter flash.npz] --out importance.json [--samples 24]
+    models/importance.py SAMPLES.npz --weights FILE.gguf [--adapter flash.npz] --out importance.json [--count 24]
 
 Of each layer the influence, by how much it turns what enters it (ShortGPT, arXiv 2403.03853: one less the cosine of
 what enters and what leaves, on the average), and the loss of the missing tokens without it. Then layers go one after
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--adapter", metavar="FILE", help="of `flash_ls.artifact`")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--samples", dest="count", type=int, default=24, help="the last so many; default: %(default)s")
+    parser.add_argument("--count", type=int, default=24, help="the last so many; default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="samples at a time; default: %(default)s")
     args = parser.parse_args()
     torch.set_num_threads(1)

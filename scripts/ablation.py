@@ -10,7 +10,8 @@ Each step has what the one before has, and one part more:
     healed   the word at the cursor is spelt again (token healing)
     project  excerpts of other files, where the case has any
     sound    what an answer repeats is trimmed, and it has to fit the syntax and the indentation around it
-    retried  where the likeliest answer does not fit, others are tried: the completer as it is
+    retried  where the first answer does not fit, others are tried, and of lines that fit the likeliest is taken: the
+             completer as it is
     silent   of that, what is shown to somebody who did not ask
 
 Beside them, `usual` is raw with what precedes the cursor first (prefix-suffix-middle, as models are published): how far

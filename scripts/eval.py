@@ -11,9 +11,9 @@
     scripts/eval.py --report FILE…                           tables and plot of such files, without a model
 
 Every case is a buffer with the cursor in it, given to `flash_ls.completer` as an editor would give it: the line to be
-filled in stands empty, or ends where the typist is; the other files of its repository are the project. Decoding is
-greedy and has no deadline; of a span all that is missing is asked for. A run that finds its own --predictions goes on
-where it stopped.
+filled in stands empty, or ends where the typist is; the other files of its repository are the project. It is asked for
+(`Invoked`) and has no deadline; of a span all that is missing is asked for. A run that finds its own --predictions goes
+on where it stopped.
 
 exact (match), saved (characters), edit (similarity), ident(ifier F1) and (perfect) lines are those of metrics.py in
 --bench, where cases that ask for one line are scored on the first line of the answer; of a span, all that is shown

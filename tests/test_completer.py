@@ -5,7 +5,7 @@ In the buffers `¦` is the cursor; what the model writes is put there.
 
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, PropertyMock, patch
 
 import pytest
 
@@ -341,6 +341,40 @@ def test_where_nothing_is_likeliest_only_who_asks_gets_the_second_best(tokenizer
     desk = Desk(tokenizer, "a = 1\n¦\nreturn total\n", "return total\n", "a.py", CONFIG, "b = 2\n")
     assert desk.complete().text == "b = 2"
     assert (desk.unasked().text, desk.unasked().reason) == ("", "empty")
+
+
+LONG = "abcdefghijklm" * 4
+"""Each of its many tokens takes some of its likelihood."""
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_who_asks_for_a_line_gets_the_likeliest_of_several(end: str, tokenizer: Tokenizer) -> None:
+    config = replace(CONFIG, min_confidence=0.0)
+    desk = Desk(tokenizer, "x = ¦\n", LONG + end, "a.py", config, "b" + end)
+    said, first = desk.complete(), desk.unasked()
+    assert (said.text, first.text) == ("b", LONG)
+    assert [one.text for one in desk.completer.candidates(desk.snapshot, Deadline(), 2)] == [said.text, first.text]
+
+
+def test_no_other_answer_is_tried_that_could_not_be_likelier(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "x = ¦\n", "a\n", "a.py", CONFIG, "bcdefghijkl\n")
+    said = desk.complete()
+    assert said.text == "a"
+    assert said.stats is not None
+    assert "bc" not in desk.model.seen
+
+
+def test_what_was_cut_short_is_not_likelier_for_that(tokenizer: Tokenizer) -> None:
+    """The time is over when whole lines of the second answer are there."""
+    desk = Desk(tokenizer, "a = 1\n¦\n", 2 * LONG + "\n", "a.py", CONFIG, "if b:\n    c()\n    d()\n")
+    deadline = PropertyMock(side_effect=lambda: desk.model.seen.endswith("c()\n    d"))
+    with patch.object(Deadline, "expired", deadline):
+        assert desk.complete().text == 2 * LONG
+
+
+def test_bodies_are_not_compared_as_the_shorter_would_win(tokenizer: Tokenizer) -> None:
+    desk = Desk(tokenizer, "def f(n):\n    ¦\n", LONG + "\n", "a.py", CONFIG, "b\n")
+    assert desk.complete().text == LONG
 
 
 def test_who_asks_for_several_gets_all_that_is_missing_as_well(tokenizer: Tokenizer) -> None:

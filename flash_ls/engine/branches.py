@@ -29,6 +29,11 @@ class Branches:
         self._order = count(1)
         self._forced: tuple[Step, ...] = ()
 
+    @property
+    def likelihood(self) -> float:
+        """In nats, the most that a further answer can have: that of its tokens up to where it differs."""
+        return -self._open[0][0] if self._open else -math.inf
+
     def next(self, deadline: Deadline) -> Generation | None:
         """The next answer; None when there is none. Raises `Cancelled` and `ModelError`."""
         if not self._open:

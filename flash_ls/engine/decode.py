@@ -106,6 +106,13 @@ class Generation:
     """The second best at each step that was not forced, the last one included: where other answers branch off."""
     finish: Finish
     stats: GenerationStats
+    end_log_probability: float = 0.0
+    """Of the stop token, which is none of `tokens`; 0 where the answer ended otherwise."""
+
+    @property
+    def likelihood(self) -> float:
+        """In nats, of all that was said, the end included."""
+        return sum(self.log_probabilities) + self.end_log_probability
 
     def whole_lines(self) -> "Generation":
         """Without the last line, of an answer that ended in the middle of it."""
@@ -130,6 +137,7 @@ class _Output:
     log_probabilities: list[float] = field(default_factory=list)
     runners_up: list[Step] = field(default_factory=list)
     finish: Finish | None = None
+    end_log_probability: float = 0.0
 
     def __post_init__(self) -> None:
         self.pending = self.params.healed
@@ -151,7 +159,7 @@ class _Output:
     def commit(self, token: int, log_probability: float) -> None:
         """Take `token`, or finish."""
         if token in self.params.stop_ids:
-            self.finish = "stop"
+            self.finish, self.end_log_probability = "stop", log_probability
             return
         self.tokens.append(token)
         self.log_probabilities.append(log_probability)
@@ -169,7 +177,8 @@ class _Output:
         """The outcome, once there is a `finish`."""
         assert self.finish is not None
         text = self.stream.text
-        return Generation(self.tokens, text, self.ends, self.log_probabilities, self.runners_up, self.finish, stats)
+        said = (self.tokens, text, self.ends, self.log_probabilities, self.runners_up)
+        return Generation(*said, self.finish, stats, self.end_log_probability)
 
 
 def _choose(logits: Logits, row: int) -> Choice:

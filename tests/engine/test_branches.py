@@ -68,6 +68,18 @@ def test_the_second_answer_branches_off_where_that_is_likeliest(engine: Engine) 
     assert second.tokens[: place + 1] == [*greedy.tokens[:place], greedy.runners_up[place].token]
 
 
+def test_no_answer_is_likelier_than_was_said_before(engine: Engine) -> None:
+    branches = Branches(engine, PROMPT, PARAMS)
+    for _ in range(5):
+        most = branches.likelihood
+        answer = branches.next(Deadline())
+        assert answer is not None
+        assert answer.likelihood == pytest.approx(sum(answer.log_probabilities))
+        assert answer.likelihood <= most <= 0
+        branches.branch(answer, FAR)
+    assert Branches(engine, PROMPT, PARAMS).likelihood == 0
+
+
 def test_answers_differ_within_the_bytes_that_were_named(engine: Engine) -> None:
     greedy, *others = answers(engine, 6, within=1)
     assert others
@@ -84,6 +96,7 @@ def test_an_answer_that_ended_may_go_on(engine: Engine) -> None:
     params = replace(PARAMS, stop_ids=frozenset({first}))
     ended, other = answers(engine, 2, params)
     assert (ended.tokens, ended.finish) == ([], "stop")
+    assert ended.likelihood == pytest.approx(answers(engine, 1)[0].log_probabilities[0])
     assert other.tokens[0] == ended.runners_up[0].token
 
 
