@@ -22,7 +22,7 @@ from flash_ls.prompt import Prompt, build_prompt, visible_span
 from flash_ls.secrets import is_secret_file
 
 MOST_TRIES = 6
-"""Answers decoded for one suggestion, where the likelier ones do not fit."""
+"""Answers decoded for one suggestion, where the first do not fit, or another line could be likelier."""
 FEW_TRIES = 2
 """The same for a block, which takes longer, and for a suggestion nobody asked for."""
 COLD_TOKENS = 200
@@ -102,28 +102,26 @@ class _Found:
     """Completions that fit, each text once; `compared`: the likeliest first, not the one that came first."""
 
     compared: bool
-    likelihoods: dict[str, float] = field(default_factory=dict)
-    completions: dict[str, Completion] = field(default_factory=dict)
+    fitting: dict[str, tuple[float, Completion]] = field(default_factory=dict)
+    """By text, with the likelihood of all that was said."""
 
     def add(self, completion: Completion, said: Generation) -> None:
         """Take it in, unless it was cut short and others were not: it would be likelier for that alone."""
-        if not self.completions or said.finish != "deadline":
-            self.completions.setdefault(completion.text, completion)
-            self.likelihoods.setdefault(completion.text, said.likelihood)
+        if not self.fitting or said.finish != "deadline":
+            self.fitting.setdefault(completion.text, (said.likelihood, completion))
 
     def suffice(self, most: int, open_likelihood: float) -> bool:
         """Whether there are `most` and none still open, which are at most so likely, could be the best."""
-        if len(self.completions) < most:
+        if len(self.fitting) < most:
             return False
-        return not self.compared or open_likelihood <= max(self.likelihoods.values())
+        return not self.compared or open_likelihood <= max(likelihood for likelihood, _ in self.fitting.values())
 
-    def best(self, most: int) -> list[Completion]:
-        """At most `most`."""
-        order = sorted(self.completions, key=self._worth)
-        return [self.completions[text] for text in order[:most]]
-
-    def _worth(self, text: str) -> float:
-        return -self.likelihoods[text] if self.compared else 0.0
+    def best(self, most: int, stats: GenerationStats | None) -> list[Completion]:
+        """At most `most`, each with what all together cost."""
+        found = list(self.fitting.values())
+        if self.compared:
+            found.sort(key=lambda one: one[0], reverse=True)
+        return [replace(completion, stats=stats) for _, completion in found[:most]]
 
 
 class Completer:
@@ -206,7 +204,7 @@ class Completer:
                 self._offer(place, answer, watch)
                 answer = self._longer(prompt, params, answer, deadline)
             if answer.finish == "unsure":
-                if not found.completions and not rejected:
+                if not found.fitting and not rejected:
                     return [self._sure_part(place, answer)]
                 break
             said, fitted = answer, place.fit(answer.text, answer.finish in ENDED)
@@ -224,7 +222,7 @@ class Completer:
             branches.branch(answer, len(prompt.healed) + place.telling(answer.text))
             if found.suffice(most, branches.likelihood):
                 break
-        return found.best(most) or [max(rejected, key=lambda completion: bool(completion.text))]
+        return found.best(most, stats) or [max(rejected, key=lambda completion: bool(completion.text))]
 
     def _sure_part(self, place: Place, answer: Generation) -> Completion:
         """The whole lines of an answer that was given up, else what there is, which is not to be shown."""

@@ -358,10 +358,18 @@ def test_who_asks_for_a_line_gets_the_likeliest_of_several(end: str, tokenizer: 
 
 def test_no_other_answer_is_tried_that_could_not_be_likelier(tokenizer: Tokenizer) -> None:
     desk = Desk(tokenizer, "x = ¦\n", "a\n", "a.py", CONFIG, "bcdefghijkl\n")
-    said = desk.complete()
-    assert said.text == "a"
-    assert said.stats is not None
+    assert desk.complete().text == "a"
     assert "bc" not in desk.model.seen
+
+
+def test_what_it_cost_counts_the_answers_that_were_less_likely(tokenizer: Tokenizer) -> None:
+    config = replace(CONFIG, min_confidence=0.0)
+    desk = Desk(tokenizer, "x = ¦\n", LONG + "\n", "a.py", config, "b" + LONG + "\n")
+    said, first = desk.complete(), desk.unasked()
+    assert said.text == first.text == LONG
+    assert said.stats is not None
+    assert first.stats is not None
+    assert said.stats.target_steps > first.stats.target_steps
 
 
 def test_what_was_cut_short_is_not_likelier_for_that(tokenizer: Tokenizer) -> None:

@@ -15,7 +15,7 @@ BUILD_S = 600
 BANK = (ROOT / "examples" / "bank.py").read_text(encoding="utf-8").rstrip()
 BEFORE = BANK.removesuffix("other.de")
 BODY = BANK[: BANK.index("\n\n    def transfer")].rstrip() + "\n       "
-"""A body that resembles the one above it, a space too early: several lines by any build of the model."""
+"""A body that resembles the one above it, a space too early: several lines are to be expected."""
 GREETING = """def greet(größe):
     smile = "😀"
     return f"{smile} {"""
